@@ -1,0 +1,114 @@
+import type { Reason } from '../decision.ts'
+import type { CredentialKind, Environment } from '../principal.ts'
+
+export type AuditKind = 'access' | 'auth' | 'admin' | 'system'
+export type AuditOutcome = 'success' | 'denied' | 'error' | 'aborted' | 'interrupted'
+export type AuditAction = 'C' | 'R' | 'U' | 'D' | 'E'
+
+export type AuditName =
+  | 'request'
+  | 'verify'
+  | 'key.create'
+  | 'key.import'
+  | 'audit.started'
+  | 'audit.stopped'
+  | 'audit.gap'
+
+export interface AuditActor {
+  readonly kind: CredentialKind | 'none'
+  readonly org: string | null
+  readonly keyId: string | null
+  readonly sub: string | null
+  readonly jti: string | null
+  /** ISO 8601: the rotated key that was used is valid strictly before this. */
+  readonly graceEnds: string | null
+  /** Who changed a key, of `admin` events. */
+  readonly by: string | null
+}
+
+/** The PHI access pattern: which kinds of resource, whose, how many; never what they hold. */
+export interface AuditPhi {
+  /** FHIR restful-interaction code. */
+  readonly interaction: string | null
+  /** FHIR resource types. */
+  readonly types: readonly string[]
+  /** Keyed pseudonyms. */
+  readonly patients: readonly string[]
+  /** `null`: not known. */
+  readonly patientCount: number | null
+  readonly resourceCount: number | null
+  readonly bulk: boolean
+  readonly attribution: 'scope' | 'route' | 'annotation' | 'handler' | 'body' | 'none'
+}
+
+export interface AuditHttp {
+  readonly method: string
+  /** The template, never the concrete path; `*` where it cannot be told. */
+  readonly route: string
+  /** `null`: no header was sent. */
+  readonly status: number | null
+  /** Names of query parameters, sorted; `*` for those that are not on the list. */
+  readonly query: readonly string[]
+  /** Bytes of the response body handed to the socket. */
+  readonly bytes: number
+}
+
+/** What happened, before the recorder gives it its place in the journal. */
+export interface AuditDraft {
+  readonly kind: AuditKind
+  readonly name: AuditName
+  /** Epoch milliseconds: when the request was received. */
+  readonly time: number
+  readonly durationMs: number
+  readonly outcome: AuditOutcome
+  readonly reason: Reason | null
+  readonly action: AuditAction | null
+  readonly actor: AuditActor
+  readonly target: { readonly keyId: string; readonly org: string; readonly fields: readonly string[] } | null
+  readonly scopes: { readonly granted: readonly string[]; readonly required: readonly string[] }
+  /** `via`: how many trusted proxies the address was told by. */
+  readonly client: { readonly ip: string | null; readonly via: number }
+  readonly http: AuditHttp | null
+  readonly requestId: string | null
+  readonly operation: string | null
+  readonly purpose: string | null
+  readonly phi: AuditPhi | null
+  readonly delivered: 'full' | 'partial' | 'none' | null
+  readonly part: { readonly n: number; readonly of_id: string } | null
+  /** How many calls this event stands for. */
+  readonly count: number
+}
+
+/** Version 1 of the event: one JSON object a line, members in this order. */
+export interface AuditEvent {
+  readonly v: 1
+  /** UUIDv7: the key for de-duplication everywhere. */
+  readonly id: string
+  readonly kind: AuditKind
+  readonly name: AuditName
+  readonly time: string
+  readonly recorded: string
+  readonly durationMs: number
+  readonly outcome: AuditOutcome
+  readonly reason: Reason | null
+  readonly action: AuditAction | null
+  readonly actor: AuditActor
+  readonly target: AuditDraft['target']
+  readonly env: Environment
+  readonly scopes: AuditDraft['scopes']
+  readonly client: AuditDraft['client']
+  readonly http: AuditHttp | null
+  readonly requestId: string | null
+  readonly operation: string | null
+  readonly purpose: string | null
+  readonly phi: AuditPhi | null
+  readonly delivered: AuditDraft['delivered']
+  readonly count: number
+  readonly part: AuditDraft['part']
+  readonly service: { readonly name: string; readonly version: string | null; readonly instance: string }
+  readonly writer: string
+  /** Contiguous per writer, from 1. */
+  readonly seq: number
+  /** SHA-256 (hex) of the line before, without its newline; `null` on a writer's first line, and where no journal is kept. */
+  readonly prev: string | null
+}
