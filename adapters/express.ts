@@ -1,0 +1,146 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  adapterKit,
+  checkPublicReason,
+  isMismatch,
+  type AdapterKit,
+  type AuditHandle,
+  type AuthenticateOptions,
+  type Auth,
+  type Call,
+  type GuardOptions,
+  type GuardRequest,
+  type Principal,
+  type Requirement,
+  type ScopeList,
+  type Verdict,
+} from '../src/adapter-kit.ts'
+import { recoverRoute, type ExpressRequestLike } from './express-route.ts'
+
+export type { AuditHandle, AuthenticateOptions, GuardOptions, GuardRequest, PhiOption, Principal, Scope, ScopeList } from '../src/adapter-kit.ts'
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** Who is calling: set behind a guard. On optional and unguarded routes use `principalOf`. */
+      readonly principal: Principal
+      /** What the handler says about the PHI it touches; set behind a guard. */
+      readonly audit: AuditHandle
+    }
+  }
+}
+
+/** Middleware for Express 4 and 5, typed structurally so that the parameters of the route are still inferred. */
+export type ExpressGuard = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
+
+export interface ExpressGuards {
+  /** All of the scopes. Complete by itself: authenticates, decides and audits. */
+  requireScope(scopes: ScopeList, options?: GuardOptions): ExpressGuard
+  /** At least one of the scopes. */
+  requireAnyScope(scopes: ScopeList, options?: GuardOptions): ExpressGuard
+  /** An identity, no scope. */
+  authenticate(options?: AuthenticateOptions): ExpressGuard
+  /** The caller's organization must be the one that the function names. */
+  requireOrganization(organization: (request: GuardRequest) => unknown): ExpressGuard
+  /** Says that a route is open on purpose. Reads no credential and writes no event. */
+  publicRoute(reason: string): ExpressGuard
+  /** Mounted last: authenticates, audits and answers 404 in our envelope. */
+  catchAll(): ExpressGuard
+  /** Of this `auth`; `null` before its guard and on an anonymous pass. */
+  principalOf(request: IncomingMessage): Principal | null
+}
+
+/**
+ * The guards of one `auth` for Express 4 and 5: `app.get(path, requireScope('read:patients'), handler)`. Put the body
+ * parser after the guard on the route, so that the body of a refused request is never parsed.
+ */
+export function expressGuards(auth: Auth): ExpressGuards {
+  const kit = adapterKit(auth)
+  const { requirements } = kit
+  const guard = (requirement: Requirement): ExpressGuard => {
+    const handle: ExpressGuard = (request, response, next) => {
+      const call = callOf(request, response, handle)
+      const act = (verdict: Verdict) => proceed(kit, verdict, { call, next, handle })
+      const verdict = kit.guard(call, requirement)
+      if (verdict instanceof Promise) verdict.then(act).catch(next)
+      else act(verdict)
+    }
+    return handle
+  }
+  return Object.freeze({
+    requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
+    requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.anyScope(scopes, options)),
+    authenticate: (options?: AuthenticateOptions) => guard(requirements.identity(options)),
+    requireOrganization: (organization: (request: GuardRequest) => unknown) => guard(requirements.organization(organization)),
+    catchAll: () => guard(requirements.catchAll),
+    publicRoute: (reason: string): ExpressGuard => {
+      checkPublicReason(reason)
+      return (_request, _response, next) => next()
+    },
+    principalOf: (request: IncomingMessage) => kit.principalOf(request),
+  })
+}
+
+interface Step {
+  readonly call: Call
+  readonly next: (error?: unknown) => void
+  readonly handle: ExpressGuard
+}
+
+function proceed(kit: AdapterKit, verdict: Verdict, { call, next, handle }: Step): void {
+  if (verdict.kind === 'gone') return
+  if (verdict.kind === 'refuse') {
+    kit.send(verdict.exchange, verdict.answer)
+    return
+  }
+  if (!kit.introduce(call.request, verdict.exchange)) {
+    kit.conflict(call, 'PRINCIPAL_CONFLICT')
+    return
+  }
+  answerMismatches(kit, call.request, handle)
+  next()
+}
+
+function callOf(request: ExpressRequestLike, response: ServerResponse, handle: ExpressGuard): Call {
+  return {
+    request,
+    response,
+    url: request.originalUrl ?? request.url ?? '',
+    place: () => recoverRoute(request, handle),
+    setHeader: (name, value) => void response.setHeader(name, value),
+  }
+}
+
+type ErrorHandler = (error: unknown, request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
+
+/** Routes that answer `OrganizationMismatch` already, with the methods that they do so for. */
+const answering = new WeakMap<object, Set<string>>()
+
+/**
+ * `auth.assertOrganization` throws in the handler, where only an error handler behind it on the same route can give our
+ * answer: one is added to the route when its guard first passes, for the guard's own method.
+ */
+function answerMismatches(kit: AdapterKit, { route }: ExpressRequestLike, handle: ExpressGuard): void {
+  if (typeof route !== 'object' || route === null) return
+  const method = guardMethod(route, handle)
+  const known = answering.get(route)
+  if (method === null || known?.has(method) === true) return
+  answering.set(route, (known ?? new Set<string>()).add(method))
+  const onError: ErrorHandler = (error, request, _response, next) => {
+    const refusal = isMismatch(error) ? kit.mismatch(request) : null
+    if (refusal === null) next(error)
+    else kit.send(refusal.exchange, refusal.answer)
+  }
+  const register: unknown = Reflect.get(route, method)
+  if (typeof register === 'function') Reflect.apply(register, route, [onError])
+}
+
+/** The method that the guard stands on the route for; `null` where it does not stand there (`app.use(guard)`). */
+function guardMethod(route: object, handle: ExpressGuard): string | null {
+  const stack: unknown = Reflect.get(route, 'stack')
+  if (!Array.isArray(stack)) return null
+  const layer: unknown = stack.find((each: { handle?: unknown }) => each.handle === handle)
+  if (typeof layer !== 'object' || layer === null) return null
+  const method: unknown = Reflect.get(layer, 'method')
+  return typeof method === 'string' ? method : 'all'
+}

@@ -1,0 +1,138 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type {} from 'koa'
+import {
+  adapterKit,
+  checkPublicReason,
+  isMismatch,
+  ownStrings,
+  withoutTrailingSlash,
+  type AdapterKit,
+  type AuditHandle,
+  type AuthenticateOptions,
+  type Auth,
+  type Call,
+  type GuardOptions,
+  type GuardRequest,
+  type Principal,
+  type Requirement,
+  type ScopeList,
+  type Verdict,
+} from '../src/adapter-kit.ts'
+
+export type { AuditHandle, AuthenticateOptions, GuardOptions, GuardRequest, PhiOption, Principal, Scope, ScopeList } from '../src/adapter-kit.ts'
+
+declare module 'koa' {
+  interface DefaultState {
+    /** Who is calling: set behind a guard. On optional and unguarded routes use `principalOf`. */
+    readonly principal: Principal
+    /** What the handler says about the PHI it touches; set behind a guard. */
+    readonly audit: AuditHandle
+  }
+}
+
+/** What a guard reads of Koa's context; every `ParameterizedContext` of Koa 2 and 3 fits. */
+export interface KoaContextLike {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly state: object
+  readonly originalUrl: string
+  respond?: boolean | undefined
+  set(field: string, value: string): void
+}
+
+export type KoaGuard = (context: KoaContextLike, next: () => Promise<unknown>) => Promise<unknown>
+
+export interface KoaGuards {
+  /** All of the scopes. Complete by itself: authenticates, decides and audits. */
+  requireScope(scopes: ScopeList, options?: GuardOptions): KoaGuard
+  /** At least one of the scopes. */
+  requireAnyScope(scopes: ScopeList, options?: GuardOptions): KoaGuard
+  /** An identity, no scope. */
+  authenticate(options?: AuthenticateOptions): KoaGuard
+  /** The caller's organization must be the one that the function names. */
+  requireOrganization(organization: (request: GuardRequest) => unknown): KoaGuard
+  /** Says that a route is open on purpose. Reads no credential and writes no event. */
+  publicRoute(reason: string): KoaGuard
+  /** After the routers: authenticates, audits and answers 404 in our envelope. */
+  catchAll(): KoaGuard
+  /** Of this `auth`; `null` before its guard and on an anonymous pass. */
+  principalOf(context: { readonly req: IncomingMessage }): Principal | null
+}
+
+/** The guards of one `auth` for Koa 2 and 3: `router.get(path, requireScope('read:patients'), handler)`. */
+export function koaGuards(auth: Auth): KoaGuards {
+  const kit = adapterKit(auth)
+  const { requirements } = kit
+  const guard = (requirement: Requirement): KoaGuard => (context, next) => {
+    const call = callOf(context)
+    const verdict = kit.guard(call, requirement)
+    return verdict instanceof Promise
+      ? verdict.then((each) => proceed(kit, each, { call, context, next }))
+      : proceed(kit, verdict, { call, context, next })
+  }
+  return Object.freeze({
+    requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
+    requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.anyScope(scopes, options)),
+    authenticate: (options?: AuthenticateOptions) => guard(requirements.identity(options)),
+    requireOrganization: (organization: (request: GuardRequest) => unknown) => guard(requirements.organization(organization)),
+    catchAll: () => guard(requirements.catchAll),
+    publicRoute: (reason: string): KoaGuard => {
+      checkPublicReason(reason)
+      return (_context, next) => next()
+    },
+    principalOf: (context: { readonly req: IncomingMessage }) => kit.principalOf(context.req),
+  })
+}
+
+interface Step {
+  readonly call: Call
+  readonly context: KoaContextLike
+  readonly next: () => Promise<unknown>
+}
+
+/** Our answers go to Node's response, so that `allowedMethods()` and whatever else runs after us cannot overwrite them. */
+function proceed(kit: AdapterKit, verdict: Verdict, { call, context, next }: Step): Promise<unknown> {
+  if (verdict.kind === 'pass') {
+    if (kit.introduce(context.state, verdict.exchange)) return follow(kit, context, { verdict, next })
+    context.respond = false
+    kit.conflict(call, 'PRINCIPAL_CONFLICT')
+    return Promise.resolve()
+  }
+  context.respond = false
+  if (verdict.kind === 'refuse') kit.send(verdict.exchange, verdict.answer)
+  return Promise.resolve()
+}
+
+/** Koa alone lets a guard see when the handler is done, and what it threw. */
+function follow(kit: AdapterKit, context: KoaContextLike, { verdict, next }: { verdict: Extract<Verdict, { kind: 'pass' }>; next: Step['next'] }): Promise<unknown> {
+  const { exchange } = verdict
+  return next().then(
+    () => {
+      exchange.handlerDone = true
+    },
+    (error: unknown) => {
+      exchange.handlerDone = true
+      const refusal = isMismatch(error) ? kit.mismatch(context.req) : null
+      if (refusal === null) throw error
+      context.respond = false
+      kit.send(refusal.exchange, refusal.answer)
+    },
+  )
+}
+
+function callOf(context: KoaContextLike): Call {
+  return {
+    request: context.req,
+    response: context.res,
+    url: context.originalUrl,
+    place: () => ({ template: templateOf(context), params: ownStrings(Reflect.get(context, 'params')) }),
+    setHeader: (name, value) => context.set(name, value),
+  }
+}
+
+/** @koa/router keeps the full template of the matched route, nested prefixes included. */
+function templateOf(context: KoaContextLike): string {
+  const matched: unknown = Reflect.get(context, '_matchedRoute')
+  if (matched instanceof RegExp) return matched.source
+  return typeof matched === 'string' ? withoutTrailingSlash(matched) : '*'
+}

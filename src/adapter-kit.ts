@@ -1,0 +1,174 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { auditHandle, type AuditHandle } from './audit-notes.ts'
+import { houseOf, type Auth } from './auth.ts'
+import type { Answer } from './decision.ts'
+import { answerTo, deny } from './decision.ts'
+import { GuardError, OrganizationMismatch } from './errors.ts'
+import type { Call, Exchange } from './exchange.ts'
+import { guard, type Verdict } from './guard.ts'
+import type { House } from './house.ts'
+import { requestIdOf } from './open-exchange.ts'
+import type { Principal } from './principal.ts'
+import {
+  CATCH_ALL,
+  requireIdentity,
+  requireOrganization,
+  requireScopes,
+  type AuthenticateOptions,
+  type GuardOptions,
+  type GuardRequest,
+  type Requirement,
+  type ScopeList,
+} from './requirement.ts'
+
+export type { AuditHandle } from './audit-notes.ts'
+export type { Auth } from './auth.ts'
+export type { Call } from './exchange.ts'
+export type { Verdict } from './guard.ts'
+export type { Principal } from './principal.ts'
+export type {
+  AuthenticateOptions,
+  GuardOptions,
+  GuardRequest,
+  PhiOption,
+  Requirement,
+  ScopeList,
+} from './requirement.ts'
+export type { Scope } from './scopes.ts'
+
+/** All that an adapter needs of one `auth`: it builds requirements, runs the guard and sends answers. */
+export interface AdapterKit {
+  requirements: {
+    scope(scopes: ScopeList, options: GuardOptions | undefined): Requirement
+    anyScope(scopes: ScopeList, options: GuardOptions | undefined): Requirement
+    identity(options: AuthenticateOptions | undefined): Requirement
+    organization(organization: (request: GuardRequest) => unknown): Requirement
+    catchAll: Requirement
+  }
+  /** Runs one guard. Synchronous where the identity is cached; never rejects. */
+  guard(call: Call, requirement: Requirement): Verdict | Promise<Verdict>
+  /** Writes our answer to Node's response, past whatever the framework would do to it. */
+  send(exchange: Exchange, answer: Answer): void
+  /** Answers 500 for a mistake in the host's program. */
+  conflict(call: Call, code: ConflictCode): void
+  /** Defines `principal` and `audit` on the request (or state); false where someone else's property is in the way. */
+  introduce(target: object, exchange: Exchange): boolean
+  principalOf(request: IncomingMessage): Principal | null
+  /** The handler turned out to serve another organization's data: an answer of ours, and a denial in the event. */
+  mismatch(request: IncomingMessage): { exchange: Exchange; answer: Answer } | null
+}
+
+export type ConflictCode = 'PRINCIPAL_CONFLICT' | 'PLUGIN_MISSING'
+
+const CONFLICTS: Readonly<Record<ConflictCode, string>> = {
+  PRINCIPAL_CONFLICT: 'Another part of this server owns the principal of the request.',
+  PLUGIN_MISSING: 'The authentication plugin is not registered on this instance.',
+}
+
+/** @throws {GuardError} where `auth` is not what this copy of the package's `createAuth` returned. */
+export function adapterKit(auth: Auth): AdapterKit {
+  const house = houseOf(auth)
+  if (house === undefined) {
+    throw new GuardError('NOT_AN_AUTH', 'The guards need what createAuth of this copy of @healthcloud/auth returned.')
+  }
+  const open = new WeakMap<IncomingMessage, Exchange>()
+  const exchanges = {
+    of: (request: IncomingMessage) => open.get(request),
+    add: (request: IncomingMessage, exchange: Exchange) => void open.set(request, exchange),
+  }
+  const catalogue = house.catalogue
+  return Object.freeze({
+    requirements: Object.freeze({
+      scope: (scopes: ScopeList, options: GuardOptions | undefined) =>
+        requireScopes('all-scopes', scopes, { options, catalogue }),
+      anyScope: (scopes: ScopeList, options: GuardOptions | undefined) =>
+        requireScopes('any-scope', scopes, { options, catalogue }),
+      identity: requireIdentity,
+      organization: requireOrganization,
+      catchAll: CATCH_ALL,
+    }),
+    guard: (call: Call, requirement: Requirement) => guard(house, exchanges, { call, requirement }),
+    send: (exchange: Exchange, answer: Answer) => {
+      const { request, response } = exchange.call
+      sendAnswer(response, answer, { house, requestId: exchange.requestId, head: request.method === 'HEAD' })
+    },
+    conflict: (call: Call, code: ConflictCode) => {
+      const exchange = open.get(call.request)
+      if (exchange !== undefined) exchange.denial = deny('handler_error')
+      const answer = { status: 500, code, message: CONFLICTS[code], challenge: null, retryAfterSeconds: null }
+      const requestId = requestIdOf(call.request)
+      sendAnswer(call.response, answer, { house, requestId, head: call.request.method === 'HEAD' })
+    },
+    introduce: (target: object, exchange: Exchange) => introduce(target, exchange),
+    principalOf: (request: IncomingMessage) => open.get(request)?.identity?.principal ?? null,
+    mismatch: (request: IncomingMessage) => {
+      const exchange = open.get(request)
+      if (exchange === undefined || exchange.identity === null) return null
+      exchange.denial = deny('organization_mismatch', exchange.identity.kind)
+      return { exchange, answer: answerTo(exchange.denial) }
+    },
+  })
+}
+
+/** What `auth.assertOrganization` throws, told from every other error of a handler. */
+export function isMismatch(error: unknown): boolean {
+  return error instanceof OrganizationMismatch
+}
+
+/** Route parameters as a host keeps them: own members that are strings. */
+export function ownStrings(params: unknown): Readonly<Record<string, string>> {
+  const strings: Record<string, string> = Object.create(null)
+  if (typeof params !== 'object' || params === null) return strings
+  for (const [name, value] of Object.entries(params)) if (typeof value === 'string') strings[name] = value
+  return strings
+}
+
+export function withoutTrailingSlash(template: string): string {
+  return template.length > 1 && template.endsWith('/') ? template.slice(0, -1) : template
+}
+
+/** The documented body and headers, serialised here so that no schema, spacing or ETag of the host can change them. */
+function sendAnswer(response: ServerResponse, answer: Answer, to: { house: House; requestId: string; head: boolean }): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  const { code, message } = answer
+  const body = JSON.stringify({ error: { code, message, requestId: to.requestId, docsUrl: to.house.docsUrl } })
+  for (const name of ['content-encoding', 'etag', 'last-modified', 'transfer-encoding']) response.removeHeader(name)
+  response.writeHead(answer.status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Request-Id': to.requestId,
+    ...(answer.challenge === null ? {} : { 'WWW-Authenticate': answer.challenge }),
+    ...(answer.retryAfterSeconds === null ? {} : { 'Retry-After': String(answer.retryAfterSeconds) }),
+  })
+  response.end(to.head ? undefined : body)
+}
+
+/**
+ * Accessors without setter, anew for each request: what someone else put there is never trusted, the last guard wins, and
+ * assignment throws in strict code. `configurable`, so that the guard of a second `auth` can take its turn.
+ */
+function introduce(target: object, exchange: Exchange): boolean {
+  let handle: AuditHandle | null = null
+  try {
+    Object.defineProperty(target, 'principal', accessor((): Principal | null => exchange.identity?.principal ?? null))
+    Object.defineProperty(target, 'audit', accessor((): AuditHandle => (handle ??= auditHandle(exchange.notes))))
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Without prototype: inherited members of a descriptor count, and those of a polluted prototype must not. */
+function accessor(get: () => unknown): PropertyDescriptor {
+  return Object.assign(Object.create(null), { get, configurable: true, enumerable: true })
+}
+
+/** `publicRoute(reason)`: checked when the route is built; reads no credential and writes no event. */
+export function checkPublicReason(reason: string): string {
+  if (typeof reason === 'string' && reason.trim() !== '') return reason
+  throw new GuardError('GUARD_OPTION', 'publicRoute takes the reason why this route is open to everybody.')
+}

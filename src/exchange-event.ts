@@ -1,0 +1,118 @@
+import { patientPhi, type PhiFacts } from './audit/phi.ts'
+import type { AuditActor, AuditDraft, AuditHttp, AuditOutcome } from './audit/event.ts'
+import { queryNames } from './audit/query-names.ts'
+import type { Touch } from './audit-notes.ts'
+import type { Denial, Reason } from './decision.ts'
+import { answerTo } from './decision.ts'
+import type { Exchange, Place } from './exchange.ts'
+import { guardRequest } from './guard-request.ts'
+import type { Identity } from './principal.ts'
+import { queryNamesOf } from './request/query.ts'
+import { hasBody, type ResponseEnd } from './response-end.ts'
+
+/** The event of an exchange that is over: built by allow-list from what the guards established and the response's end. */
+export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
+  const { house, identity, denial, call } = exchange
+  const { template, params } = call.place()
+  const route = exchange.catchAll ? '*' : template
+  const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, exchange.notes.touches))
+  return {
+    kind: 'access',
+    name: 'request',
+    time: exchange.startedAt,
+    durationMs: house.clock.monotonicMs() - exchange.startedMs,
+    ...outcomeOf(exchange, end),
+    action,
+    actor: actorOf(identity, denial),
+    target: null,
+    scopes: { granted: identity === null ? [] : [...identity.scopes], required: exchange.required },
+    client: { ip: exchange.transport.address, via: exchange.transport.via },
+    http: httpOf(exchange, route, end),
+    requestId: exchange.requestId,
+    operation: null,
+    purpose: exchange.notes.purpose,
+    phi,
+    delivered: deliveredOf(exchange, end),
+    part: null,
+    count: 1,
+  }
+}
+
+/** What a handler touches after the event is recorded: an event of its own that names the first. */
+export function continuationOf(draft: AuditDraft, exchange: Exchange, late: { touches: readonly Touch[]; n: number; ofId: string }): AuditDraft {
+  const { phi } = patientPhi({ ...phiFacts(exchange, NOWHERE, late.touches), required: [], annotation: null, resourceCount: null })
+  const { house } = exchange
+  return { ...draft, durationMs: house.clock.monotonicMs() - exchange.startedMs, phi, part: { n: late.n, of_id: late.ofId } }
+}
+
+const NOWHERE: Place = { template: '*', params: {} }
+
+function phiFacts(exchange: Exchange, { template, params }: Place, touches: readonly Touch[]): PhiFacts {
+  const { house, identity, phi, call } = exchange
+  const organization = identity?.organizationId ?? exchange.denial?.actor?.organizationId ?? ''
+  return {
+    method: call.request.method ?? '',
+    route: template,
+    params,
+    required: exchange.required,
+    annotation: phi === null || phi === false ? phi : { type: phi.type, action: phi.action, patient: annotatedPatient(exchange) },
+    touches,
+    resourceCount: exchange.notes.resourceCount,
+    pseudonym: (patientId: string) => house.pseudonym(organization, patientId),
+  }
+}
+
+/** A function that throws or gives no string leaves the patient open; it never fails the call. */
+function annotatedPatient({ phi, call }: Exchange): string | null {
+  if (phi === null || phi === false || phi.patient === undefined) return null
+  try {
+    const id = phi.patient(guardRequest(call))
+    return typeof id === 'string' ? id : null
+  } catch {
+    return null
+  }
+}
+
+function outcomeOf({ denial, catchAll }: Exchange, end: ResponseEnd): { outcome: AuditOutcome; reason: Reason | null } {
+  if (denial !== null) return { outcome: deniedOutcome(denial), reason: denial.reason }
+  if (!end.full) return { outcome: 'aborted', reason: 'client_aborted' }
+  if (catchAll) return { outcome: 'error', reason: 'not_found' }
+  if (end.status !== null && end.status >= 400) return { outcome: 'error', reason: 'handler_error' }
+  return { outcome: 'success', reason: null }
+}
+
+/** Ours to mend (5xx) or nothing there (404): an error. The caller's to mend: a denial. */
+export function deniedOutcome(denial: Denial): AuditOutcome {
+  const { status } = answerTo(denial)
+  return status >= 500 || status === 404 ? 'error' : 'denied'
+}
+
+export function actorOf(identity: Identity | null, denial: Denial | null): AuditActor {
+  const known = identity ?? denial?.actor ?? null
+  const graceEnds = identity?.graceEnds ?? null
+  return {
+    kind: identity?.kind ?? denial?.credential ?? 'none',
+    org: known?.organizationId ?? null,
+    keyId: known?.keyId ?? null,
+    sub: known === null || (identity?.kind ?? denial?.credential) === 'api-key' ? null : known.subject,
+    jti: known?.tokenId ?? null,
+    graceEnds: graceEnds === null ? null : new Date(graceEnds).toISOString(),
+    by: null,
+  }
+}
+
+function httpOf({ call, house }: Exchange, route: string, end: ResponseEnd): AuditHttp {
+  return {
+    method: call.request.method ?? '',
+    route,
+    status: end.status,
+    query: queryNames(queryNamesOf(call.url), house.queryNames),
+    bytes: end.bytes,
+  }
+}
+
+/** An answer without a body (HEAD, 304) delivers nothing, however well it went. */
+function deliveredOf({ call }: Exchange, end: ResponseEnd): AuditDraft['delivered'] {
+  if (end.full) return hasBody(call.request, call.response) || call.response.statusCode === 204 ? 'full' : 'none'
+  return end.bytes > 0 ? 'partial' : 'none'
+}

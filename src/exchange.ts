@@ -1,0 +1,60 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AuditNotes } from './audit-notes.ts'
+import type { Denial } from './decision.ts'
+import type { House } from './house.ts'
+import type { Identity } from './principal.ts'
+import type { Credential } from './request/credential.ts'
+import type { Transport } from './request/transport.ts'
+import type { PhiOption } from './requirement.ts'
+
+/** Where a request is in the host's routes. */
+export interface Place {
+  /** The full template; `*` where it cannot be told. Never a concrete path. */
+  readonly template: string
+  /** Of every mount on the way, decoded. */
+  readonly params: Readonly<Record<string, string>>
+}
+
+/** What an adapter hands over for one guard on one request. Adapters translate; they decide nothing. */
+export interface Call {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Path and query as received, before any mount or rewrite. */
+  readonly url: string
+  /** Where the request is in the host's routes, as far as it is known by now. */
+  place(): Place
+  /** Adds a header to the answer of a call that passes. */
+  setHeader(name: string, value: string): void
+}
+
+/**
+ * One request as one `auth` sees it: opened by its first guard, shared by the later ones, ended with the response. It is
+ * never handed out; what a handler may read of it are the principal and the audit handle.
+ */
+export interface Exchange {
+  readonly house: House
+  /** Of the guard that ran last: its route and parameters are the most complete. */
+  call: Call
+  /** Epoch milliseconds. */
+  readonly startedAt: number
+  /** Of the monotonic clock. */
+  readonly startedMs: number
+  readonly requestId: string
+  readonly transport: Transport
+  readonly credential: Credential | Denial
+  /** `null` before authentication and on an anonymous pass. */
+  identity: Identity | null
+  /** An optional guard let a call without credential through. */
+  anonymous: boolean
+  /** The refusal that was answered. */
+  denial: Denial | null
+  /** Of all guards, in their order, without repeats. */
+  readonly required: string[]
+  phi: PhiOption | false | null
+  catchAll: boolean
+  readonly notes: AuditNotes
+  /** The handler is done, where the framework can tell. */
+  handlerDone: boolean
+  /** Work that the event waits for after the answer: whose key came over plain HTTP. */
+  naming: Promise<void> | null
+}

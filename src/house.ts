@@ -1,0 +1,32 @@
+import type { Recorder } from './audit/recorder.ts'
+import type { KeyVerifier } from './keys/verifier.ts'
+import type { Clock } from './lib/clock.ts'
+import type { Environment } from './principal.ts'
+import type { FailureBudget } from './request/failures.ts'
+import type { TrustedProxies } from './request/transport.ts'
+import type { ScopeCatalogue } from './scopes.ts'
+import type { Tracker } from './tracker.ts'
+
+/** Every part that a request meets on its way, put together by `createAuth` and read by the guard. */
+export interface House {
+  readonly environment: Environment
+  readonly catalogue: ScopeCatalogue
+  readonly clock: Clock
+  readonly https: 'required' | 'off'
+  readonly proxies: TrustedProxies
+  /** `null`: this kind of credential is not configured. */
+  readonly keys: KeyVerifier | null
+  readonly tokens: TokenVerifierPort | null
+  readonly failures: FailureBudget
+  readonly recorder: Recorder
+  readonly pseudonym: (organizationId: string, patientId: string) => string
+  readonly queryNames: ReadonlySet<string>
+  readonly docsUrl: string
+  readonly tracker: Tracker
+  /** `auth.close()` was called. */
+  closing(): boolean
+  /** Says once that a forwarded header arrived although no proxy is trusted. */
+  warnForwarded(): void
+}
+
+type TokenVerifierPort = import('./tokens/verifier.ts').TokenVerifier

@@ -1,0 +1,114 @@
+import type { IncomingMessage } from 'node:http'
+import { createNotes, type Touch } from './audit-notes.ts'
+import type { Call, Exchange } from './exchange.ts'
+import { continuationOf, draftOf } from './exchange-event.ts'
+import type { House } from './house.ts'
+import { randomHex } from './lib/ids.ts'
+import { readCredential } from './request/credential.ts'
+import { requestIdFrom } from './request/request-id.ts'
+import { readTransport } from './request/transport.ts'
+import { onResponseEnd, type ResponseEnd } from './response-end.ts'
+
+/** How long the event of an aborted exchange waits for its handler, and how often it looks. */
+const HANDLER_GRACE_MS = 5_000
+const HANDLER_POLL_MS = 25
+
+/** The request id belongs to the request: every `auth` on it uses the same. */
+const requestIds = new WeakMap<IncomingMessage, string>()
+
+export function requestIdOf(request: IncomingMessage): string {
+  const known = requestIds.get(request)
+  if (known !== undefined) return known
+  const id = requestIdFrom(request.rawHeaders, () => `req_${randomHex(12)}`)
+  requestIds.set(request, id)
+  return id
+}
+
+/** Opens the exchange of a request. Its end is watched from here on, before anything is awaited. */
+export function openExchange(house: House, call: Call): Exchange {
+  const { request } = call
+  const exchange: Exchange = {
+    house,
+    call,
+    startedAt: house.clock.now(),
+    startedMs: house.clock.monotonicMs(),
+    requestId: requestIdOf(request),
+    transport: transportOf(house, request),
+    credential: readCredential(request.rawHeaders),
+    identity: null,
+    anonymous: false,
+    denial: null,
+    required: [],
+    phi: null,
+    catchAll: false,
+    notes: createNotes(),
+    handlerDone: false,
+    naming: null,
+  }
+  if (house.recorder.wanted) recordAtEnd(exchange)
+  return exchange
+}
+
+function transportOf(house: House, request: IncomingMessage): Exchange['transport'] {
+  const { socket } = request
+  const transport = readTransport(
+    {
+      method: request.method ?? '',
+      url: request.url ?? '',
+      rawHeaders: request.rawHeaders,
+      peer: socket.remoteAddress ?? null,
+      encrypted: 'encrypted' in socket && socket.encrypted === true,
+    },
+    house.proxies,
+  )
+  if (transport.forwardedSeen) house.warnForwarded()
+  return transport
+}
+
+function recordAtEnd(exchange: Exchange): void {
+  const { call, house } = exchange
+  const ticket = house.tracker.opened()
+  onResponseEnd(call.request, call.response, (end) => {
+    ticket.closed()
+    void settled(exchange, end).then(() => {
+      record(exchange, end)
+      ticket.recorded()
+    })
+  })
+}
+
+/** A handler goes on after its client has left; what it still touches belongs into the event. */
+async function settled(exchange: Exchange, end: ResponseEnd): Promise<void> {
+  if (exchange.naming !== null) await exchange.naming
+  if (end.full || exchange.denial !== null) return
+  const { response } = exchange.call
+  for (let waited = 0; waited < HANDLER_GRACE_MS; waited += HANDLER_POLL_MS) {
+    if (exchange.handlerDone || response.writableEnded) return
+    await new Promise((resolve) => {
+      setTimeout(resolve, HANDLER_POLL_MS)
+    })
+  }
+}
+
+function record(exchange: Exchange, end: ResponseEnd): void {
+  const { recorder, environment } = exchange.house
+  const draft = draftOf(exchange, end)
+  const event = recorder.record(draft)
+  if (environment === 'live' && exchange.denial === null && draft.phi?.attribution === 'none') {
+    recorder.unattributed(draft.http?.route ?? '*')
+  }
+  let n = 1
+  let late: Touch[] = []
+  exchange.notes.late = (touch) => {
+    late.push(touch)
+    if (late.length > 1 || event === null) return
+    const ticket = exchange.house.tracker.opened()
+    ticket.closed()
+    setImmediate(() => {
+      n += 1
+      recorder.record(continuationOf(draft, exchange, { touches: late, n, ofId: event.id }))
+      late = []
+      ticket.recorded()
+    })
+  }
+}

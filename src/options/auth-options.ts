@@ -1,0 +1,146 @@
+import type { AuditEvent } from '../audit/event.ts'
+import type { AuditSink } from '../audit/sink.ts'
+import type { KeyStore } from '../keys/store.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Environment } from '../principal.ts'
+import type { PartnerScopes } from '../scopes.ts'
+
+/** Algorithms (RFC 7518 section 3.1) that can be allowed. RS256 is the default and the cheapest to verify. */
+export type Algorithm = 'RS256' | 'ES256' | 'PS256' | 'EdDSA'
+
+/** A secret with a name, so that it can be rotated: the name is written beside what the secret made. */
+export interface NamedSecret {
+  /** `[A-Za-z0-9]{1,16}` */
+  readonly id: string
+  /** Base64 of at least 32 random bytes. */
+  readonly secret: string
+}
+
+export interface KeysOptions {
+  readonly store: KeyStore
+  /**
+   * Base64 of at least 32 bytes, or a list for rotation: all are looked up, the first is used for new keys. Without a
+   * pepper digests are plain SHA-256; with one, unpeppered digests count only if the list ends with `'sha256'`.
+   */
+  readonly pepper?: string | readonly (NamedSecret | 'sha256')[] | undefined
+  /** How long a verified key is trusted without asking the store. Default 30. */
+  readonly cacheSeconds?: number | undefined
+  /** How long an unknown key stays unknown. Default 5. */
+  readonly missCacheSeconds?: number | undefined
+  /** How long beyond its cache time a key goes on working while the store is down. Default 60. */
+  readonly staleIfErrorSeconds?: number | undefined
+  /** Default 100,000; about 620 bytes an entry. */
+  readonly cacheEntries?: number | undefined
+  /** Deadline of one look-up, in milliseconds. Default 250. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface TokensOptions {
+  /** RFC 7519 section 4.1.1 `iss`, compared exactly. */
+  readonly issuer: string
+  /** RFC 7519 section 4.1.3 `aud`: a token must name one of these. */
+  readonly audience: string | readonly string[]
+  /** RFC 7517 section 5: the URL of a JWK set (https, loopback excepted), or the set itself. */
+  readonly jwks: string | URL | { readonly keys: readonly JsonWebKeyLike[] }
+  /** Default `['RS256']`. */
+  readonly algorithms?: readonly Algorithm[] | undefined
+  /** RFC 9068 section 2.1 `typ`, case-insensitive, `application/` optional. Default `['at+jwt', 'JWT']`. */
+  readonly types?: readonly string[] | undefined
+  /** Default 30, at most 60. */
+  readonly clockToleranceSeconds?: number | undefined
+  /** Longest accepted `exp - iat`. Default 3600. */
+  readonly maxLifetimeSeconds?: number | undefined
+  /**
+   * Whether the API key that a token was exchanged for is looked up: `named` where the token names one (the default where
+   * `keys` is set and its store can get by id), `always` refuses tokens that name none, `never`.
+   */
+  readonly issuingKeyCheck?: 'named' | 'always' | 'never' | undefined
+  /** Names of the claims that carry our meanings. Default `{ organization: 'org', environment: 'env', scope: 'scope', issuingKey: 'client_id' }`. */
+  readonly claims?:
+    | {
+        readonly organization?: string | undefined
+        readonly environment?: string | undefined
+        readonly scope?: string | undefined
+        readonly issuingKey?: string | undefined
+      }
+    | undefined
+  /** Longest time that a bogus `kid` can delay a real new key. Default 5. */
+  readonly jwksCooldownSeconds?: number | undefined
+  /** Age at which the key set is fetched anew before use (in the background at half of it). Default 600. */
+  readonly jwksMaxAgeSeconds?: number | undefined
+  /** How long the last good key set serves while the URL is out of reach. Default 86,400. */
+  readonly jwksMaxStaleSeconds?: number | undefined
+  /** Default 3000. */
+  readonly jwksTimeoutMs?: number | undefined
+  readonly fetch?: typeof fetch | undefined
+}
+
+/** RFC 7517 section 4, the members that are read. */
+export interface JsonWebKeyLike {
+  readonly kty?: string | undefined
+  readonly [member: string]: unknown
+}
+
+export interface TransportOptions {
+  /** Default `required`; a test server lets a loopback peer through all the same. */
+  readonly https?: 'required' | 'off' | undefined
+  /**
+   * Proxies in front of this server: how many (only where the port is reachable from the proxy alone), or their CIDR
+   * blocks. Default 0: no forwarded header is believed.
+   */
+  readonly trustedProxies?: number | readonly string[] | undefined
+}
+
+/** Structural limiter (rate-limiter-flexible fits): a rejection that is no `Error` means over the budget. */
+export interface FailureLimiter {
+  consume(key: string): Promise<unknown>
+}
+
+export interface FailuresOptions {
+  /** Failed attempts per client address and window. Default 100. */
+  readonly max?: number | undefined
+  /** Default 60. */
+  readonly windowSeconds?: number | undefined
+  readonly limiter?: FailureLimiter | undefined
+}
+
+export interface AuditOptions {
+  /** Where the journal is written. Required on a live server; a local, persistent volume. */
+  readonly directory?: string | undefined
+  /** Secrets of the patient pseudonyms: the first writes. Required on a live server. */
+  readonly pseudonymKeys?: readonly NamedSecret[] | undefined
+  /** `written`: in the kernel before it counts, so a killed process loses nothing that was appended. */
+  readonly durability?: 'written' | undefined
+  /** What happens to a live call that cannot be audited: refused with 503 (`deny`, default), or served and counted (`allow`). */
+  readonly onFailure?: 'deny' | 'allow' | undefined
+  readonly sinks?: readonly AuditSink[] | undefined
+  /** Names of query parameters that may stand in events, beside FHIR's parameters for all resources. */
+  readonly queryNames?: readonly string[] | undefined
+  /** Runs once the line is in the journal. What it throws is counted and goes no further. */
+  readonly onEvent?: ((event: AuditEvent) => void) | undefined
+}
+
+export interface ServiceOptions {
+  /** Default `unnamed`. */
+  readonly name?: string | undefined
+  readonly version?: string | undefined
+  /** Default: host name and process id. */
+  readonly instance?: string | undefined
+}
+
+/** The options of `createAuth`. Values in the docs are defaults; an unknown or misspelt option is refused. */
+export interface AuthOptions {
+  /** The only environment whose credentials this server takes. */
+  readonly environment: Environment
+  readonly keys?: KeysOptions | undefined
+  readonly tokens?: TokensOptions | undefined
+  /** A partner's own scopes, beside the nine; see `ScopeRegistry`. */
+  readonly scopes?: PartnerScopes | undefined
+  readonly transport?: TransportOptions | undefined
+  readonly failures?: FailuresOptions | undefined
+  readonly audit?: AuditOptions | undefined
+  readonly service?: ServiceOptions | undefined
+  readonly clock?: Clock | undefined
+  /** Default: the documented page. */
+  readonly docsUrl?: string | undefined
+}

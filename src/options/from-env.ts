@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import { ConfigError } from '../errors.ts'
+import type { KeyStore } from '../keys/store.ts'
+import type { AuditOptions, AuthOptions, KeysOptions, NamedSecret, TokensOptions } from './auth-options.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+/** What the environment cannot hold. */
+export interface FromEnvParts {
+  /** The key store; `HEALTHCLOUD_KEY_PEPPER` is used with it. */
+  readonly store?: KeyStore | undefined
+}
+
+/**
+ * Options from `HEALTHCLOUD_ENVIRONMENT`, `_ISSUER`, `_AUDIENCE`, `_JWKS_URL`, `_KEY_PEPPER`, `_AUDIT_DIR` and
+ * `_AUDIT_PSEUDONYM_KEY`; each secret also as `…_FILE`, the path of a file that holds it. Secrets are
+ * `id:base64[,id:base64…]`; a pepper list may end with `sha256`.
+ * @throws {ConfigError} where a variable is malformed or a file cannot be read; the value is never repeated.
+ */
+export function fromEnv(env: Env = process.env, { store }: FromEnvParts = {}): AuthOptions {
+  const environment = text(env, 'HEALTHCLOUD_ENVIRONMENT')
+  if (environment !== 'live' && environment !== 'test') {
+    throw new ConfigError('CONFIG_MISSING', 'HEALTHCLOUD_ENVIRONMENT', 'is not set.', "Set it to 'live' or 'test'.")
+  }
+  if (text(env, 'HEALTHCLOUD_KEY_STORE_URL') !== undefined) {
+    throw new ConfigError(
+      'CONFIG_UNSUPPORTED',
+      'HEALTHCLOUD_KEY_STORE_URL',
+      'names a store, but this version brings none that has a URL.',
+      'Unset it, and hand a store in: fromEnv(process.env, { store }).',
+    )
+  }
+  const keys = store === undefined ? undefined : keysOf(env, store)
+  const tokens = tokensOf(env)
+  const audit = auditOf(env)
+  return {
+    environment,
+    ...(keys === undefined ? {} : { keys }),
+    ...(tokens === undefined ? {} : { tokens }),
+    ...(audit === undefined ? {} : { audit }),
+  }
+}
+
+function keysOf(env: Env, store: KeyStore): KeysOptions {
+  const pepper = secrets(env, 'HEALTHCLOUD_KEY_PEPPER')
+  return pepper === undefined ? { store } : { store, pepper }
+}
+
+function tokensOf(env: Env): TokensOptions | undefined {
+  const names = ['HEALTHCLOUD_ISSUER', 'HEALTHCLOUD_AUDIENCE', 'HEALTHCLOUD_JWKS_URL'] as const
+  const [issuer, audience, jwks] = names.map((name) => text(env, name))
+  if (issuer === undefined && audience === undefined && jwks === undefined) return undefined
+  if (issuer === undefined || audience === undefined || jwks === undefined) {
+    const missing = names.find((name) => text(env, name) === undefined) ?? names[0]
+    throw new ConfigError('CONFIG_MISSING', missing, 'is not set.', `Set ${names.join(', ')} together, or none of them.`)
+  }
+  return { issuer, audience: audience.split(',').map((each) => each.trim()), jwks }
+}
+
+function auditOf(env: Env): AuditOptions | undefined {
+  const directory = text(env, 'HEALTHCLOUD_AUDIT_DIR')
+  const keys = secrets(env, 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY')
+  if (directory === undefined && keys === undefined) return undefined
+  const pseudonymKeys = keys?.filter((each): each is NamedSecret => each !== 'sha256')
+  return { ...(directory === undefined ? {} : { directory }), ...(pseudonymKeys === undefined ? {} : { pseudonymKeys }) }
+}
+
+/** An empty variable is an unset one. */
+function text(env: Env, name: string): string | undefined {
+  const value = Object.hasOwn(env, name) ? env[name]?.trim() : undefined
+  return value === '' ? undefined : value
+}
+
+function secrets(env: Env, name: string): (NamedSecret | 'sha256')[] | undefined {
+  return secretText(env, name)
+    ?.split(',')
+    .map((each) => each.trim())
+    .map((each) => {
+      if (each === 'sha256' && name === 'HEALTHCLOUD_KEY_PEPPER') return each
+      const [id, secret, ...rest] = each.split(':')
+      if (id !== undefined && secret !== undefined && rest.length === 0) return { id, secret }
+      throw new ConfigError('CONFIG_INVALID', name, 'is malformed.', 'Give `id:base64`, or several separated by commas.')
+    })
+}
+
+function secretText(env: Env, name: string): string | undefined {
+  const [direct, file] = [text(env, name), text(env, `${name}_FILE`)]
+  if (direct !== undefined && file !== undefined) {
+    throw new ConfigError('CONFIG_CONFLICT', name, `is set, and so is ${name}_FILE.`, 'Unset one of them.')
+  }
+  if (file === undefined) return direct
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch {
+    throw new ConfigError('CONFIG_INVALID', `${name}_FILE`, 'names a file that cannot be read.', 'Check its path and permissions.')
+  }
+}

@@ -1,0 +1,160 @@
+import type { z } from 'zod'
+import { ConfigError } from '../errors.ts'
+import { SCOPES } from '../scopes.ts'
+import { optionsSchema } from './schema.ts'
+import type { ParsedOptions, ParsedTokens } from './parsed-options.ts'
+
+/**
+ * Options are parsed once, here, and trusted from then on.
+ * @throws {ConfigError} on the first mistake; it names the option and the remedy, never the value.
+ */
+export function parseOptions(options: unknown): ParsedOptions {
+  const own = ownCopy(options, 0)
+  const parsed = optionsSchema.safeParse(own)
+  if (!parsed.success) throw configError(deepest(parsed.error.issues), own)
+  const settings = parsed.data
+  checkCredentialKinds(settings)
+  checkScopes(settings)
+  checkAudit(settings)
+  if (settings.tokens !== undefined) checkTokens(settings.tokens, settings.keys?.store.can.get === true)
+  return settings
+}
+
+/** Foreign objects and what they hold are taken as they are; everything else is copied member by member. */
+const FOREIGN: ReadonlySet<string> = new Set(['store', 'limiter', 'sinks', 'clock', 'fetch', 'onEvent'])
+
+/** Copies own members only, so that nothing inherited (a polluted `Object.prototype`) can ever become an option. */
+function ownCopy(value: unknown, depth: number): unknown {
+  if (Array.isArray(value)) return value.map((item: unknown) => ownCopy(item, depth + 1))
+  if (!isPlain(value) || depth > 5) return value
+  const copy: Record<string, unknown> = Object.create(null)
+  for (const [name, member] of Object.entries(value)) {
+    copy[name] = FOREIGN.has(name) ? member : ownCopy(member, depth + 1)
+  }
+  return copy
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+function checkCredentialKinds(settings: ParsedOptions): void {
+  if (settings.keys !== undefined || settings.tokens !== undefined) return
+  throw new ConfigError(
+    'CONFIG_MISSING',
+    'keys',
+    'neither `keys` nor `tokens` is configured, so no caller could ever pass.',
+    'Give `keys: { store }`, `tokens: { issuer, audience, jwks }`, or both.',
+  )
+}
+
+function checkScopes(settings: ParsedOptions): void {
+  for (const scope of Object.keys(settings.scopes)) {
+    if (!Object.hasOwn(SCOPES, scope)) continue
+    throw new ConfigError('CONFIG_CONFLICT', `scopes.${scope}`, 'is one of the nine documented scopes.', 'Leave it out.')
+  }
+}
+
+function checkAudit({ environment, audit }: ParsedOptions): void {
+  for (const [index, sink] of audit.sinks.entries()) {
+    if (sink.acks !== true) continue
+    throw new ConfigError(
+      'CONFIG_UNSUPPORTED',
+      `audit.sinks.${index}`,
+      'acknowledging sinks are not supported by this version.',
+      'Use a sink with `acks: false`, such as loggerSink.',
+    )
+  }
+  checkUnique('audit.pseudonymKeys', audit.pseudonymKeys ?? [])
+  if (environment === 'test') return
+  if (audit.directory === undefined) {
+    throw missing('audit.directory', 'A live server keeps an audit journal: name a directory on a local, persistent volume.')
+  }
+  if (audit.pseudonymKeys === undefined) {
+    throw missing('audit.pseudonymKeys', 'Give `[{ id, secret }]`, the secret being base64 of at least 32 random bytes.')
+  }
+}
+
+function checkTokens(tokens: ParsedTokens, canGetKeys: boolean): void {
+  if (tokens.issuingKeyCheck !== undefined && tokens.issuingKeyCheck !== 'never' && !canGetKeys) {
+    throw new ConfigError(
+      'CONFIG_CONFLICT',
+      'tokens.issuingKeyCheck',
+      'needs `keys` with a store that can get a key by id.',
+      "Configure `keys`, or leave the option out (or 'never').",
+    )
+  }
+  if (typeof tokens.jwks === 'string' || tokens.jwks instanceof URL) keySetUrl(tokens.jwks)
+}
+
+/** The URL of a remote key set: https, or plain http to this machine. */
+export function keySetUrl(text: string | URL): URL {
+  const url = URL.canParse(String(text)) ? new URL(String(text)) : null
+  if (url === null || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)))) {
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', 'is not an https URL.', 'Give the https URL of the JWK set.')
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', 'holds a user name or password.', 'Leave credentials out of it.')
+  }
+  return url
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
+
+/** Two secrets with one id could not be told apart in what they wrote. */
+export function checkUnique(option: string, secrets: readonly { readonly id: string }[]): void {
+  const ids = new Set<string>()
+  for (const [index, { id }] of secrets.entries()) {
+    if (ids.has(id)) throw new ConfigError('CONFIG_CONFLICT', `${option}.${index}.id`, 'is used twice.', 'Give each its own id.')
+    ids.add(id)
+  }
+}
+
+function missing(option: string, remedy: string): ConfigError {
+  return new ConfigError('CONFIG_MISSING', option, 'is required.', remedy)
+}
+
+function configError(issue: z.core.$ZodIssue, input: unknown): ConfigError {
+  const path = issue.path.map(String)
+  if (issue.code === 'unrecognized_keys') {
+    const option = [...path, issue.keys[0] ?? ''].join('.')
+    return new ConfigError('CONFIG_UNKNOWN_OPTION', option, 'is not an option.', 'Correct the name, or leave it out.')
+  }
+  const option = path.join('.') || 'options'
+  const remedy = remedyOf(issue.message)
+  if (valueAt(input, path) === undefined) return missing(option, remedy)
+  const code = option === 'audit.durability' ? 'CONFIG_UNSUPPORTED' : 'CONFIG_INVALID'
+  return new ConfigError(code, option, 'is not valid.', remedy)
+}
+
+/** Of a union the branch that came furthest: `pepper.0.secret` says more than `pepper`. */
+function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
+  const [first] = issues
+  if (first === undefined) throw new TypeError('a failed parse without an issue')
+  if (first.code !== 'invalid_union') return first
+  const nested = first.errors
+    .flat()
+    .map((issue) => deepest([issue]))
+    .filter((issue) => issue.path.length > 0)
+    .toSorted((a, b) => b.path.length - a.path.length)[0]
+  return nested === undefined ? first : { ...nested, path: [...first.path, ...nested.path] }
+}
+
+function valueAt(input: unknown, path: readonly string[]): unknown {
+  let value = input
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+    value = Reflect.get(value, name)
+  }
+  return value
+}
+
+/** zod's own messages, as an instruction: `Invalid input: expected string, received number` → `Expected string.` */
+function remedyOf(message: string): string {
+  const text = message.replace(/^(Invalid (input|option)|Too (small|big)): /, '').replace(/, received \w+$/, '')
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`
+}

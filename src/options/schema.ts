@@ -1,0 +1,141 @@
+import { z } from 'zod'
+import type { AuditSink } from '../audit/sink.ts'
+import { DOCS_URL } from '../errors.ts'
+import type { KeyStore } from '../keys/store.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
+import { isScopeToken } from '../scopes.ts'
+import type { AuditOptions, FailureLimiter } from './auth-options.ts'
+import type { ParsedOptions } from './parsed-options.ts'
+
+/** A value that has all these functions as own or inherited members: how foreign objects are recognised. */
+function withMethods<T>(what: string, methods: readonly string[]): z.ZodType<T> {
+  return z.custom<T>(
+    (value) =>
+      typeof value === 'object' && value !== null && methods.every((name) => typeof Reflect.get(value, name) === 'function'),
+    { error: `expected ${what} (an object with ${methods.join(', ')}).` },
+  )
+}
+
+const seconds = (max: number) => z.number().min(0).max(max)
+const positive = (max: number) => z.number().positive().max(max)
+const count = (max: number) => z.int().min(1).max(max)
+
+/** Base64 that encodes at least 32 bytes; decoded to a Buffer. The value itself never appears in an error. */
+const secret = z
+  .string()
+  .refine((text) => decodedLength(text) >= 32, { error: 'expected base64 of at least 32 bytes.' })
+  .transform((text) => Buffer.from(text, 'base64'))
+
+function decodedLength(text: string): number {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return 0
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.toString('base64').replaceAll('=', '') === text.replaceAll('=', '') ? bytes.length : 0
+}
+
+const namedSecret = z.strictObject({
+  id: z.string().regex(/^[A-Za-z0-9]{1,16}$/, { error: 'expected 1 to 16 letters or digits.' }),
+  secret,
+})
+
+const keyStore = withMethods<KeyStore>('a key store', ['find', 'get', 'insert', 'replace', 'update', 'list'])
+  .refine((store) => typeof store.name === 'string' && typeof store.can === 'object' && store.can !== null, {
+    error: 'expected a key store with `name` and `can`.',
+  })
+
+const keys = z.strictObject({
+  store: keyStore,
+  pepper: z
+    .union([secret, z.array(z.union([z.literal('sha256'), namedSecret])).min(1)], {
+      error: "expected base64 of at least 32 bytes, or a list of `{ id, secret }` that may end with 'sha256'.",
+    })
+    .optional(),
+  cacheSeconds: seconds(3600).default(30),
+  missCacheSeconds: seconds(60).default(5),
+  staleIfErrorSeconds: seconds(900).default(60),
+  cacheEntries: count(10_000_000).default(100_000),
+  timeoutMs: positive(30_000).default(250),
+})
+
+const claimName = z.string().min(1).max(128)
+
+const tokens = z.strictObject({
+  issuer: z.string().min(1),
+  audience: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
+  jwks: z.union(
+    [z.string().min(1), z.instanceof(URL), z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1) })],
+    { error: 'expected the URL of a JWK set, or a JWK set with at least one key.' },
+  ),
+  algorithms: z
+    .array(z.enum(['RS256', 'ES256', 'PS256', 'EdDSA']))
+    .min(1)
+    .default(['RS256']),
+  types: z.array(z.string().min(1)).min(1).default(['at+jwt', 'JWT']),
+  clockToleranceSeconds: seconds(60).default(30),
+  maxLifetimeSeconds: positive(86_400).default(3600),
+  issuingKeyCheck: z.enum(['named', 'always', 'never']).optional(),
+  claims: z
+    .strictObject({
+      organization: claimName.default('org'),
+      environment: claimName.default('env'),
+      scope: claimName.default('scope'),
+      issuingKey: claimName.default('client_id'),
+    })
+    .prefault({}),
+  jwksCooldownSeconds: positive(300).default(5),
+  jwksMaxAgeSeconds: positive(86_400).default(600),
+  jwksMaxStaleSeconds: positive(604_800).default(86_400),
+  jwksTimeoutMs: positive(60_000).default(3000),
+  fetch: z.custom<typeof fetch>((value) => typeof value === 'function', { error: 'expected a function.' }).optional(),
+})
+
+const scopeInfo = z.strictObject({ description: z.string().min(1), level: z.enum(['Standard', 'Admin', 'Publisher']) })
+
+const transport = z.strictObject({
+  https: z.enum(['required', 'off']).default('required'),
+  trustedProxies: z
+    .union([z.int().min(0).max(16), z.array(z.string()).min(1)], {
+      error: 'expected a hop count (0 to 16) or a list of CIDR blocks.',
+    })
+    .default(0),
+})
+
+const failures = z.strictObject({
+  max: count(1_000_000).default(100),
+  windowSeconds: positive(86_400).default(60),
+  limiter: withMethods<FailureLimiter>('a limiter', ['consume']).optional(),
+})
+
+const audit = z.strictObject({
+  directory: z.string().min(1).optional(),
+  pseudonymKeys: z.array(namedSecret).min(1).optional(),
+  durability: z.literal('written').default('written'),
+  onFailure: z.enum(['deny', 'allow']).default('deny'),
+  sinks: z.array(withMethods<AuditSink>('an audit sink', ['write'])).default([]),
+  queryNames: z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'expected a parameter name.' })).default([]),
+  onEvent: z
+    .custom<NonNullable<AuditOptions['onEvent']>>((value) => typeof value === 'function', { error: 'expected a function.' })
+    .optional(),
+})
+
+const label = z.string().regex(/^[\x21-\x7e]{1,128}$/, { error: 'expected 1 to 128 printable characters without spaces.' })
+
+const service = z.strictObject({
+  name: label.default('unnamed'),
+  version: label.optional(),
+  instance: label.optional(),
+})
+
+export const optionsSchema: z.ZodType<ParsedOptions> = z.strictObject({
+  environment: z.enum(['live', 'test']),
+  keys: keys.optional(),
+  tokens: tokens.optional(),
+  scopes: z
+    .record(z.string().refine(isScopeToken, { error: 'expected a scope token (RFC 6749 section 3.3).' }), scopeInfo)
+    .default({}),
+  transport: transport.prefault({}),
+  failures: failures.prefault({}),
+  audit: audit.prefault({}),
+  service: service.prefault({}),
+  clock: withMethods<Clock>('a clock', ['now', 'monotonicMs']).default(() => systemClock),
+  docsUrl: z.url({ protocol: /^https?$/ }).default(DOCS_URL),
+})

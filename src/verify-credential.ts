@@ -1,0 +1,126 @@
+import type { AuditDraft } from './audit/event.ts'
+import { answerTo, deny, type Denial, type Reason } from './decision.ts'
+import { GuardError } from './errors.ts'
+import { actorOf, deniedOutcome } from './exchange-event.ts'
+import type { House } from './house.ts'
+import { identify } from './identify.ts'
+import { normalizeAddress } from './lib/cidr.ts'
+import type { Identity, Principal } from './principal.ts'
+import { credentialOf } from './request/credential.ts'
+import type { Scope } from './scopes.ts'
+
+/** What a caller without HTTP (a WebSocket, a queue) knows of the call. Nothing is optional by omission: unknown is `null`. */
+export interface VerifyContext {
+  /** The client's address; `null`: unknown, and a key with an allowlist then fails. */
+  readonly ip: string | null
+  /** Whether the credential came encrypted; `null` skips the HTTPS rule. */
+  readonly secure: boolean | null
+  /** All of them are required. */
+  readonly scopes?: readonly Scope[] | undefined
+  /** What is being done, for the audit event: `[a-z0-9._-]{1,64}`. */
+  readonly operation: string
+}
+
+export type CredentialVerdict =
+  | { readonly ok: true; readonly principal: Principal }
+  | {
+      readonly ok: false
+      readonly status: number
+      readonly code: string
+      readonly reason: Reason
+      readonly retryAfterSeconds?: number
+    }
+
+/** Verifies a credential outside HTTP and writes one `auth` event before it resolves. Never rejects for a bad credential. */
+export async function verifyCredential(house: House, credential: string, context: VerifyContext): Promise<CredentialVerdict> {
+  const checked = checkContext(house, context)
+  const [time, startedMs] = [house.clock.now(), house.clock.monotonicMs()]
+  const found = await examine(house, credential, checked)
+  const identity = found.ok ? found : null
+  const denial = found.ok ? decide(found, checked) : found
+  const audited = denial ?? (house.recorder.gate() ? null : deny('audit_unavailable'))
+  house.recorder.record(draftOf(house, { ...checked, time, startedMs, identity, denial: audited }))
+  if (identity !== null && audited === null) return { ok: true, principal: identity.principal }
+  return refusal(audited ?? deny('audit_unavailable'))
+}
+
+interface CheckedContext {
+  readonly address: string | null
+  readonly secure: boolean | null
+  readonly scopes: readonly string[]
+  readonly operation: string
+}
+
+function checkContext(house: House, context: VerifyContext): CheckedContext {
+  // Own members only: an inherited `secure: null` must not skip the HTTPS rule.
+  const { ip, secure, operation, scopes = [] }: VerifyContext = Object.assign(Object.create(null), context)
+  if (ip !== null && typeof ip !== 'string') throw new GuardError('GUARD_OPTION', '`ip` of auth.verify is an address, or null for unknown.')
+  if (secure !== null && typeof secure !== 'boolean') {
+    throw new GuardError('GUARD_OPTION', '`secure` of auth.verify is a boolean, or null to skip the HTTPS rule.')
+  }
+  if (typeof operation !== 'string' || !/^[a-z0-9._-]{1,64}$/.test(operation)) {
+    throw new GuardError('GUARD_OPTION', '`operation` of auth.verify matches [a-z0-9._-]{1,64}.')
+  }
+  for (const scope of scopes) {
+    if (!house.catalogue.has(scope)) throw new GuardError('SCOPE_UNKNOWN', `Unknown scope ${JSON.stringify(scope)} in auth.verify.`)
+  }
+  return { address: ip === null ? null : normalizeAddress(ip), secure, scopes, operation }
+}
+
+async function examine(house: House, text: string, { secure, address }: CheckedContext): Promise<Identity | Denial> {
+  if (house.closing()) return deny('closing')
+  if (secure === false && house.https === 'required') return deny('https_required')
+  const credential = credentialOf(text)
+  return credential.ok ? identify(house, credential, address) : credential
+}
+
+function decide(identity: Identity, { address, scopes }: CheckedContext): Denial | null {
+  if (identity.allowlist !== null && (address === null || !identity.allowlist.holds(address))) {
+    return deny('ip_not_allowed', identity.kind)
+  }
+  const missing = scopes.filter((scope) => !identity.scopes.has(scope))
+  return missing.length === 0 ? null : deny('scope_missing', identity.kind, { scopes: { missing, required: scopes } })
+}
+
+function refusal(denial: Denial): CredentialVerdict {
+  const { status, code, retryAfterSeconds } = answerTo(denial)
+  return Object.freeze({
+    ok: false,
+    status,
+    code,
+    reason: denial.reason,
+    ...(retryAfterSeconds === null ? {} : { retryAfterSeconds }),
+  })
+}
+
+type Facts = CheckedContext & {
+  readonly time: number
+  readonly startedMs: number
+  readonly identity: Identity | null
+  readonly denial: Denial | null
+}
+
+function draftOf(house: House, facts: Facts): AuditDraft {
+  const { identity, denial } = facts
+  return {
+    kind: 'auth',
+    name: 'verify',
+    time: facts.time,
+    durationMs: house.clock.monotonicMs() - facts.startedMs,
+    outcome: denial === null ? 'success' : deniedOutcome(denial),
+    reason: denial?.reason ?? null,
+    action: 'E',
+    actor: actorOf(identity, denial),
+    target: null,
+    scopes: { granted: identity === null ? [] : [...identity.scopes], required: facts.scopes },
+    client: { ip: facts.address, via: 0 },
+    http: null,
+    requestId: null,
+    operation: facts.operation,
+    purpose: null,
+    phi: null,
+    delivered: null,
+    part: null,
+    count: 1,
+  }
+}

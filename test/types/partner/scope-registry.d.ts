@@ -1,0 +1,7 @@
+declare module '@healthcloud/auth' {
+  interface ScopeRegistry {
+    'read:labs': true
+    'write:labs': true
+  }
+}
+export {}

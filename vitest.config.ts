@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+
+const { name, exports } = JSON.parse(readFileSync(join(import.meta.dirname, 'package.json'), 'utf8')) as {
+  name: string
+  exports: Record<string, string | { default: string }>
+}
+
+/** Examples import the package by its name: under test that is the source, so that no build is needed. */
+const alias = Object.entries(exports).flatMap(([entry, target]) =>
+  typeof target === 'string'
+    ? []
+    : [
+        {
+          find: new RegExp(`^${name}${entry.slice(1)}$`),
+          replacement: join(import.meta.dirname, target.default.replace('./dist/', './').replace(/\.js$/, '.ts')),
+        },
+      ],
+)
+
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+    projects: [
+      { extends: true, test: { name: 'source', include: ['test/**/*.test.ts'], exclude: ['test/package/**'] } },
+      {
+        extends: true,
+        test: {
+          name: 'package',
+          include: ['test/package/**/*.test.ts'],
+          globalSetup: ['test/package/pack.ts'],
+          testTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})
