@@ -31,8 +31,8 @@ export default defineConfig({
         test: {
           name: 'package',
           include: ['test/package/**/*.test.ts'],
-          globalSetup: ['test/package/pack.ts'],
           testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
     ],

@@ -35,19 +35,19 @@ export type ExpressGuard = (request: IncomingMessage, response: ServerResponse, 
 
 export interface ExpressGuards {
   /** All of the scopes. Complete by itself: authenticates, decides and audits. */
-  requireScope(scopes: ScopeList, options?: GuardOptions): ExpressGuard
+  readonly requireScope: (scopes: ScopeList, options?: GuardOptions) => ExpressGuard
   /** At least one of the scopes. */
-  requireAnyScope(scopes: ScopeList, options?: GuardOptions): ExpressGuard
+  readonly requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => ExpressGuard
   /** An identity, no scope. */
-  authenticate(options?: AuthenticateOptions): ExpressGuard
+  readonly authenticate: (options?: AuthenticateOptions) => ExpressGuard
   /** The caller's organization must be the one that the function names. */
-  requireOrganization(organization: (request: GuardRequest) => unknown): ExpressGuard
+  readonly requireOrganization: (organization: (request: GuardRequest) => unknown) => ExpressGuard
   /** Says that a route is open on purpose. Reads no credential and writes no event. */
-  publicRoute(reason: string): ExpressGuard
+  readonly publicRoute: (reason: string) => ExpressGuard
   /** Mounted last: authenticates, audits and answers 404 in our envelope. */
-  catchAll(): ExpressGuard
+  readonly catchAll: () => ExpressGuard
   /** Of this `auth`; `null` before its guard and on an anonymous pass. */
-  principalOf(request: IncomingMessage): Principal | null
+  readonly principalOf: (request: IncomingMessage) => Principal | null
 }
 
 /**

@@ -30,9 +30,9 @@ declare module 'fastify' {
   }
 }
 
-/** What a guard reads of Fastify's request, whatever its generics. */
+/** What a guard reads of Fastify's request, whatever its generics; `raw` is Node's. */
 export interface FastifyRequestLike {
-  readonly raw: IncomingMessage
+  readonly raw: object
   readonly server: object
   readonly originalUrl: string
   readonly params: unknown
@@ -41,7 +41,7 @@ export interface FastifyRequestLike {
 }
 
 export interface FastifyReplyLike {
-  readonly raw: ServerResponse
+  readonly raw: object
   header(name: string, value: string): unknown
   getHeaders(): Readonly<Record<string, number | string | string[] | undefined>>
   hijack(): unknown
@@ -80,19 +80,19 @@ export type FastifyAuthPlugin = (instance: FastifyInstanceLike, options: object,
 export interface FastifyGuards {
   readonly plugin: FastifyAuthPlugin
   /** All of the scopes. Complete by itself: authenticates, decides and audits. */
-  requireScope(scopes: ScopeList, options?: GuardOptions): FastifyGuard
+  readonly requireScope: (scopes: ScopeList, options?: GuardOptions) => FastifyGuard
   /** At least one of the scopes. */
-  requireAnyScope(scopes: ScopeList, options?: GuardOptions): FastifyGuard
+  readonly requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => FastifyGuard
   /** An identity, no scope. */
-  authenticate(options?: AuthenticateOptions): FastifyGuard
+  readonly authenticate: (options?: AuthenticateOptions) => FastifyGuard
   /** The caller's organization must be the one that the function names. */
-  requireOrganization(organization: (request: GuardRequest) => unknown): FastifyGuard
+  readonly requireOrganization: (organization: (request: GuardRequest) => unknown) => FastifyGuard
   /** Says that a route is open on purpose. Reads no credential and writes no event. */
-  publicRoute(reason: string): FastifyGuard
+  readonly publicRoute: (reason: string) => FastifyGuard
   /** For `setNotFoundHandler`: authenticates, audits and answers 404 in our envelope, before a body is parsed. */
-  catchAll(): FastifyNotFoundHandler
+  readonly catchAll: () => FastifyNotFoundHandler
   /** Of this `auth`; `null` before its guard and on an anonymous pass. */
-  principalOf(request: { readonly raw: IncomingMessage }): Principal | null
+  readonly principalOf: (request: { readonly raw: object }) => Principal | null
 }
 
 /** What the helpers below share: one `auth`, and how its plugin is recognised. */
@@ -122,7 +122,7 @@ export function fastifyGuards(auth: Auth): FastifyGuards {
       checkPublicReason(reason)
       return (_request, _reply, done) => done()
     },
-    principalOf: (request: { readonly raw: IncomingMessage }) => adapter.kit.principalOf(request.raw),
+    principalOf: (request: { readonly raw: object }) => adapter.kit.principalOf(request.raw as IncomingMessage),
   })
 }
 
@@ -163,16 +163,17 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, step }: { call: Call
 /** Fastify keeps headers to itself until it answers; those that earlier hooks set (CORS) belong on our answer too. */
 function takeOver(reply: FastifyReplyLike): void {
   reply.hijack()
-  if (reply.raw.headersSent) return
+  const response = reply.raw as ServerResponse
+  if (response.headersSent) return
   for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined) reply.raw.setHeader(name, value)
+    if (value !== undefined) response.setHeader(name, value)
   }
 }
 
 function callOf({ request, reply }: Step): Call {
   return {
-    request: request.raw,
-    response: reply.raw,
+    request: request.raw as IncomingMessage,
+    response: reply.raw as ServerResponse,
     url: request.originalUrl,
     place: () => ({ template: templateOf(request), params: ownStrings(request.params) }),
     setHeader: (name, value) => void reply.header(name, value),
@@ -232,7 +233,7 @@ function notFoundHandler(adapter: Adapter): FastifyNotFoundHandler {
 function answerMismatches(kit: AdapterKit, route: FastifyRouteLike): void {
   const theirs = route.errorHandler
   route.errorHandler = function onError(error, request, reply) {
-    const refusal = isMismatch(error) ? kit.mismatch(request.raw) : null
+    const refusal = isMismatch(error) ? kit.mismatch(request.raw as IncomingMessage) : null
     if (refusal !== null) {
       takeOver(reply)
       kit.send(refusal.exchange, refusal.answer)

@@ -44,19 +44,19 @@ export type KoaGuard = (context: KoaContextLike, next: () => Promise<unknown>) =
 
 export interface KoaGuards {
   /** All of the scopes. Complete by itself: authenticates, decides and audits. */
-  requireScope(scopes: ScopeList, options?: GuardOptions): KoaGuard
+  readonly requireScope: (scopes: ScopeList, options?: GuardOptions) => KoaGuard
   /** At least one of the scopes. */
-  requireAnyScope(scopes: ScopeList, options?: GuardOptions): KoaGuard
+  readonly requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => KoaGuard
   /** An identity, no scope. */
-  authenticate(options?: AuthenticateOptions): KoaGuard
+  readonly authenticate: (options?: AuthenticateOptions) => KoaGuard
   /** The caller's organization must be the one that the function names. */
-  requireOrganization(organization: (request: GuardRequest) => unknown): KoaGuard
+  readonly requireOrganization: (organization: (request: GuardRequest) => unknown) => KoaGuard
   /** Says that a route is open on purpose. Reads no credential and writes no event. */
-  publicRoute(reason: string): KoaGuard
+  readonly publicRoute: (reason: string) => KoaGuard
   /** After the routers: authenticates, audits and answers 404 in our envelope. */
-  catchAll(): KoaGuard
+  readonly catchAll: () => KoaGuard
   /** Of this `auth`; `null` before its guard and on an anonymous pass. */
-  principalOf(context: { readonly req: IncomingMessage }): Principal | null
+  readonly principalOf: (context: { readonly req: IncomingMessage }) => Principal | null
 }
 
 /** The guards of one `auth` for Koa 2 and 3: `router.get(path, requireScope('read:patients'), handler)`. */

@@ -1,4 +1,5 @@
-// `npm run check`: every fence, in order, stopping at the first that breaks. `--fast`: those that need no test and no build.
+// `npm run check`: every fence, in order, stopping at the first that breaks. `--fast`: those that need no test and no
+// build. `npm run check -- types layers`: the named ones.
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +14,7 @@ const tsc = (project) => [localBin('typescript', 'tsc'), '-p', project]
 /** The commands of a step run one after the other; `types` are compiler projects, two at a time. */
 const STEPS = {
   format: [[localBin('oxfmt'), '--check']],
-  lint: [[localBin('oxlint'), ROOT]],
+  lint: [[localBin('oxlint'), '--format=unix']],
   types: ['tsconfig.json', 'tsconfig.test.json', ...typeProjects()].map(tsc),
   layers: [script('check-layers.mjs')],
   tests: [script('test.mjs')],
@@ -80,5 +81,12 @@ async function check(names) {
   return true
 }
 
-const names = process.argv.includes('--fast') ? FAST : Object.keys(STEPS)
-if (!(await check(names))) process.exitCode = 1
+function chosen(args) {
+  if (args.includes('--fast')) return FAST
+  const unknown = args.filter((name) => !Object.hasOwn(STEPS, name))
+  if (unknown.length > 0)
+    throw new Error(`No such check: ${unknown.join(', ')}. There are ${Object.keys(STEPS).join(', ')}.`)
+  return args.length > 0 ? args : Object.keys(STEPS)
+}
+
+if (!(await check(chosen(process.argv.slice(2))))) process.exitCode = 1

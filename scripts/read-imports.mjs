@@ -99,9 +99,23 @@ export function readImports(code, strings) {
   for (const { kind, at } of STATEMENTS) {
     for (const match of code.matchAll(at)) {
       const end = match.index + match[0].length
+      const specifier = strings.get(end) ?? null
+      if (kind === 'dynamic' && specifier === null && isMethod(code, end)) continue
       const line = code.slice(0, match.index).split('\n').length
-      found.push({ kind, specifier: strings.get(end) ?? null, typeOnly: match[1] !== undefined, line })
+      found.push({ kind, specifier, typeOnly: match[1] !== undefined, line })
     }
   }
   return found.toSorted((a, b) => a.line - b.line)
+}
+
+/** `import(key: string): void` and `import(key) {` declare a method of that name; `from` is behind the parenthesis. */
+function isMethod(code, from) {
+  let depth = 1
+  let at = from
+  while (at < code.length && depth > 0) {
+    if (code[at] === '(') depth += 1
+    if (code[at] === ')') depth -= 1
+    at += 1
+  }
+  return /^(:|\s*\{)/.test(code.slice(at, at + 20))
 }

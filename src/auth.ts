@@ -67,22 +67,17 @@ function assertOrganization(principal: Principal, organizationId: string): void 
 }
 
 async function ready({ house }: Building): Promise<void> {
-  if (house.closing()) throw new NotReadyError('CLOSED', 'This auth is closed.', 'Create a new one.')
+  if (house.closing()) throw new NotReadyError('CLOSED', { problem: 'This auth is closed.', remedy: 'Create a new one.' })
   const signal = AbortSignal.timeout(READY_DEADLINE_MS)
   await Promise.all([
     house.recorder.ready().catch((cause: unknown) => {
-      throw new NotReadyError(
-        'JOURNAL_NOT_WRITABLE',
-        'The audit journal cannot be written.',
-        'Check that audit.directory exists on a local volume with space, and that this process may write there.',
-        cause,
-      )
+      throw new NotReadyError('JOURNAL_NOT_WRITABLE', { problem: 'The audit journal cannot be written.', remedy: 'Check that audit.directory exists on a local volume with space, and that this process may write there.', cause })
     }),
     house.keys?.ready(signal).catch((cause: unknown) => {
-      throw new NotReadyError('STORE_UNREACHABLE', 'The key store does not answer.', 'Check its address and that it runs.', cause)
+      throw new NotReadyError('STORE_UNREACHABLE', { problem: 'The key store does not answer.', remedy: 'Check its address and that it runs.', cause })
     }),
     house.tokens?.ready(signal).catch((cause: unknown) => {
-      throw new NotReadyError('JWKS_UNREACHABLE', 'No usable key set could be loaded.', 'Check tokens.jwks and the issuer.', cause)
+      throw new NotReadyError('JWKS_UNREACHABLE', { problem: 'No usable key set could be loaded.', remedy: 'Check tokens.jwks and the issuer.', cause })
     }),
   ])
 }

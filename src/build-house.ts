@@ -95,7 +95,7 @@ function buildKeys(options: ParsedOptions, catalogue: ScopeCatalogue, recorder: 
     clock,
     beforeChange: () => {
       if (recorder.gate()) return
-      throw new NotReadyError('JOURNAL_NOT_WRITABLE', 'A change of keys cannot be audited now.', 'See auth.health().audit.')
+      throw new NotReadyError('JOURNAL_NOT_WRITABLE', { problem: 'A change of keys cannot be audited now.', remedy: 'See auth.health().audit.' })
     },
     onChange: (change) => recordChange(recorder, options, change),
     forgetMisses: verifier.forgetMisses,
@@ -108,7 +108,7 @@ function buildDigester(pepper: NonNullable<ParsedOptions['keys']>['pepper']): Di
     pepper === undefined ? [] : Buffer.isBuffer(pepper) ? [{ id: 'default', secret: pepper }] : pepper
   checkUnique('keys.pepper', list.filter((each) => each !== 'sha256'))
   if (list.slice(0, -1).includes('sha256')) {
-    throw new ConfigError('CONFIG_INVALID', 'keys.pepper', "has 'sha256' before its end.", "Put 'sha256' last, or leave it out.")
+    throw new ConfigError('CONFIG_INVALID', 'keys.pepper', { problem: "has 'sha256' before its end.", remedy: "Put 'sha256' last, or leave it out." })
   }
   return createDigester(list)
 }
@@ -127,7 +127,7 @@ function buildTokens(options: ParsedOptions, tokens: ParsedTokens, { catalogue, 
     })
   } catch (error) {
     if (error instanceof ConfigError) throw error
-    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', 'holds no usable key.', 'Give public keys that fit tokens.algorithms.')
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', { problem: 'holds no usable key.', remedy: 'Give public keys that fit tokens.algorithms.' })
   }
 }
 
@@ -163,7 +163,7 @@ function trustedProxies({ transport }: ParsedOptions): TrustedProxies {
     return compileCidrs(proxies)
   } catch (error) {
     const problem = error instanceof Error ? error.message : 'is no list of CIDR blocks.'
-    throw new ConfigError('CONFIG_INVALID', 'transport.trustedProxies', problem, 'Give CIDR blocks such as 10.0.0.0/8.')
+    throw new ConfigError('CONFIG_INVALID', 'transport.trustedProxies', { problem: problem, remedy: 'Give CIDR blocks such as 10.0.0.0/8.' })
   }
 }
 

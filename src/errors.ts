@@ -18,7 +18,7 @@ export class ConfigError extends Error {
   readonly remedy: string
   readonly docsUrl: string = DOCS_URL
 
-  constructor(code: ConfigErrorCode, option: string, problem: string, remedy: string) {
+  constructor(code: ConfigErrorCode, option: string, { problem, remedy }: { problem: string; remedy: string }) {
     super(`${option}: ${problem} ${remedy}`)
     this.code = code
     this.option = option
@@ -35,7 +35,7 @@ export class NotReadyError extends Error {
   readonly remedy: string
   readonly docsUrl: string = DOCS_URL
 
-  constructor(code: NotReadyCode, problem: string, remedy: string, cause?: unknown) {
+  constructor(code: NotReadyCode, { problem, remedy, cause }: { problem: string; remedy: string; cause?: unknown }) {
     super(`${problem} ${remedy}`, cause === undefined ? undefined : { cause })
     this.code = code
     this.remedy = remedy

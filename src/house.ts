@@ -5,6 +5,7 @@ import type { Environment } from './principal.ts'
 import type { FailureBudget } from './request/failures.ts'
 import type { TrustedProxies } from './request/transport.ts'
 import type { ScopeCatalogue } from './scopes.ts'
+import type { TokenVerifier } from './tokens/verifier.ts'
 import type { Tracker } from './tracker.ts'
 
 /** Every part that a request meets on its way, put together by `createAuth` and read by the guard. */
@@ -16,7 +17,7 @@ export interface House {
   readonly proxies: TrustedProxies
   /** `null`: this kind of credential is not configured. */
   readonly keys: KeyVerifier | null
-  readonly tokens: TokenVerifierPort | null
+  readonly tokens: TokenVerifier | null
   readonly failures: FailureBudget
   readonly recorder: Recorder
   readonly pseudonym: (organizationId: string, patientId: string) => string
@@ -28,5 +29,3 @@ export interface House {
   /** Says once that a forwarded header arrived although no proxy is trusted. */
   warnForwarded(): void
 }
-
-type TokenVerifierPort = import('./tokens/verifier.ts').TokenVerifier

@@ -71,7 +71,7 @@ function masksOf(family: IpFamily, prefix: number): readonly [number, number, nu
     : [maskOf(prefix), maskOf(prefix - 32), maskOf(prefix - 64), maskOf(prefix - 96)]
 }
 
-/** A shift by 32 is a shift by 0 in JavaScript: `/0` would hold one address instead of all. */
+/** A shift by 32 is a shift by 0 in JavaScript: without the bounds, a single address would hold all others. */
 function maskOf(bits: number): number {
   if (bits <= 0) return 0
   return bits >= 32 ? 0xffff_ffff : ~(0xffff_ffff >>> bits) >>> 0

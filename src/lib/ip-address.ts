@@ -47,11 +47,22 @@ export function formatIpv4(value: number): string {
 
 /** RFC 5952 section 4, with hexadecimal groups throughout (as the URL standard prints an address). */
 export function formatIpv6(value: ArrayLike<number>): string {
-  const groups = Array.from({ length: 8 }, (_, index) => ((value[index >> 1] ?? 0) >>> (index % 2 === 0 ? 16 : 0)) & 0xffff)
-  const { start, length } = longestZeroRun(groups)
-  const texts = groups.map((group) => group.toString(16))
-  if (length < 2) return texts.join(':')
-  return `${texts.slice(0, start).join(':')}::${texts.slice(start + length).join(':')}`
+  const { start, end } = longestZeroRun(value)
+  let text = ''
+  for (let index = 0; index < 8; index += 1) {
+    if (index >= start && index < end) {
+      if (index === start) text += '::'
+      continue
+    }
+    if (index > 0 && index !== end) text += ':'
+    text += groupOf(value, index).toString(16)
+  }
+  return text
+}
+
+function groupOf(value: ArrayLike<number>, index: number): number {
+  const pair = value[index >> 1] ?? 0
+  return index % 2 === 0 ? pair >>> 16 : pair & 0xffff
 }
 
 /** RFC 4007 section 11: the zone names an interface of this machine, and only link-local addresses have one. It is dropped. */
@@ -100,7 +111,11 @@ function readIpv6(text: string, end: number): boolean {
     }
     const start = at
     let value = 0
-    for (let digit = hexDigit(text.charCodeAt(at)); digit !== -1 && at - start < 4; digit = hexDigit(text.charCodeAt(at))) {
+    for (
+      let digit = hexDigit(text.charCodeAt(at));
+      digit !== -1 && at - start < 4;
+      digit = hexDigit(text.charCodeAt(at))
+    ) {
       value = value * 16 + digit
       at += 1
     }
@@ -141,12 +156,13 @@ function hexDigit(code: number): number {
   return lower >= 97 && lower <= 102 ? lower - 87 : -1
 }
 
-function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
-  let best = { start: 0, length: 0 }
+/** The first of the longest runs of at least two zero groups, from `start` to before `end`; an empty one at -1 else. */
+function longestZeroRun(value: ArrayLike<number>): { readonly start: number; readonly end: number } {
+  let best = { start: -1, end: -1 }
   let start = 0
-  for (const [index, group] of groups.entries()) {
-    if (group !== 0) start = index + 1
-    else if (index + 1 - start > best.length) best = { start, length: index + 1 - start }
+  for (let index = 0; index < 8; index += 1) {
+    if (groupOf(value, index) !== 0) start = index + 1
+    else if (index > start && index + 1 - start > best.end - best.start) best = { start, end: index + 1 }
   }
   return best
 }

@@ -20,15 +20,10 @@ export interface FromEnvParts {
 export function fromEnv(env: Env = process.env, { store }: FromEnvParts = {}): AuthOptions {
   const environment = text(env, 'HEALTHCLOUD_ENVIRONMENT')
   if (environment !== 'live' && environment !== 'test') {
-    throw new ConfigError('CONFIG_MISSING', 'HEALTHCLOUD_ENVIRONMENT', 'is not set.', "Set it to 'live' or 'test'.")
+    throw new ConfigError('CONFIG_MISSING', 'HEALTHCLOUD_ENVIRONMENT', { problem: 'is not set.', remedy: "Set it to 'live' or 'test'." })
   }
   if (text(env, 'HEALTHCLOUD_KEY_STORE_URL') !== undefined) {
-    throw new ConfigError(
-      'CONFIG_UNSUPPORTED',
-      'HEALTHCLOUD_KEY_STORE_URL',
-      'names a store, but this version brings none that has a URL.',
-      'Unset it, and hand a store in: fromEnv(process.env, { store }).',
-    )
+    throw new ConfigError('CONFIG_UNSUPPORTED', 'HEALTHCLOUD_KEY_STORE_URL', { problem: 'names a store, but this version brings none that has a URL.', remedy: 'Unset it, and hand a store in: fromEnv(process.env, { store }).' })
   }
   const keys = store === undefined ? undefined : keysOf(env, store)
   const tokens = tokensOf(env)
@@ -52,7 +47,7 @@ function tokensOf(env: Env): TokensOptions | undefined {
   if (issuer === undefined && audience === undefined && jwks === undefined) return undefined
   if (issuer === undefined || audience === undefined || jwks === undefined) {
     const missing = names.find((name) => text(env, name) === undefined) ?? names[0]
-    throw new ConfigError('CONFIG_MISSING', missing, 'is not set.', `Set ${names.join(', ')} together, or none of them.`)
+    throw new ConfigError('CONFIG_MISSING', missing, { problem: 'is not set.', remedy: `Set ${names.join(', ')} together, or none of them.` })
   }
   return { issuer, audience: audience.split(',').map((each) => each.trim()), jwks }
 }
@@ -79,19 +74,19 @@ function secrets(env: Env, name: string): (NamedSecret | 'sha256')[] | undefined
       if (each === 'sha256' && name === 'HEALTHCLOUD_KEY_PEPPER') return each
       const [id, secret, ...rest] = each.split(':')
       if (id !== undefined && secret !== undefined && rest.length === 0) return { id, secret }
-      throw new ConfigError('CONFIG_INVALID', name, 'is malformed.', 'Give `id:base64`, or several separated by commas.')
+      throw new ConfigError('CONFIG_INVALID', name, { problem: 'is malformed.', remedy: 'Give `id:base64`, or several separated by commas.' })
     })
 }
 
 function secretText(env: Env, name: string): string | undefined {
   const [direct, file] = [text(env, name), text(env, `${name}_FILE`)]
   if (direct !== undefined && file !== undefined) {
-    throw new ConfigError('CONFIG_CONFLICT', name, `is set, and so is ${name}_FILE.`, 'Unset one of them.')
+    throw new ConfigError('CONFIG_CONFLICT', name, { problem: `is set, and so is ${name}_FILE.`, remedy: 'Unset one of them.' })
   }
   if (file === undefined) return direct
   try {
     return readFileSync(file, 'utf8').trim()
   } catch {
-    throw new ConfigError('CONFIG_INVALID', `${name}_FILE`, 'names a file that cannot be read.', 'Check its path and permissions.')
+    throw new ConfigError('CONFIG_INVALID', `${name}_FILE`, { problem: 'names a file that cannot be read.', remedy: 'Check its path and permissions.' })
   }
 }

@@ -42,30 +42,20 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 
 function checkCredentialKinds(settings: ParsedOptions): void {
   if (settings.keys !== undefined || settings.tokens !== undefined) return
-  throw new ConfigError(
-    'CONFIG_MISSING',
-    'keys',
-    'neither `keys` nor `tokens` is configured, so no caller could ever pass.',
-    'Give `keys: { store }`, `tokens: { issuer, audience, jwks }`, or both.',
-  )
+  throw new ConfigError('CONFIG_MISSING', 'keys', { problem: 'neither `keys` nor `tokens` is configured, so no caller could ever pass.', remedy: 'Give `keys: { store }`, `tokens: { issuer, audience, jwks }`, or both.' })
 }
 
 function checkScopes(settings: ParsedOptions): void {
   for (const scope of Object.keys(settings.scopes)) {
     if (!Object.hasOwn(SCOPES, scope)) continue
-    throw new ConfigError('CONFIG_CONFLICT', `scopes.${scope}`, 'is one of the nine documented scopes.', 'Leave it out.')
+    throw new ConfigError('CONFIG_CONFLICT', `scopes.${scope}`, { problem: 'is one of the nine documented scopes.', remedy: 'Leave it out.' })
   }
 }
 
 function checkAudit({ environment, audit }: ParsedOptions): void {
   for (const [index, sink] of audit.sinks.entries()) {
     if (sink.acks !== true) continue
-    throw new ConfigError(
-      'CONFIG_UNSUPPORTED',
-      `audit.sinks.${index}`,
-      'acknowledging sinks are not supported by this version.',
-      'Use a sink with `acks: false`, such as loggerSink.',
-    )
+    throw new ConfigError('CONFIG_UNSUPPORTED', `audit.sinks.${index}`, { problem: 'acknowledging sinks are not supported by this version.', remedy: 'Use a sink with `acks: false`, such as loggerSink.' })
   }
   checkUnique('audit.pseudonymKeys', audit.pseudonymKeys ?? [])
   if (environment === 'test') return
@@ -79,12 +69,7 @@ function checkAudit({ environment, audit }: ParsedOptions): void {
 
 function checkTokens(tokens: ParsedTokens, canGetKeys: boolean): void {
   if (tokens.issuingKeyCheck !== undefined && tokens.issuingKeyCheck !== 'never' && !canGetKeys) {
-    throw new ConfigError(
-      'CONFIG_CONFLICT',
-      'tokens.issuingKeyCheck',
-      'needs `keys` with a store that can get a key by id.',
-      "Configure `keys`, or leave the option out (or 'never').",
-    )
+    throw new ConfigError('CONFIG_CONFLICT', 'tokens.issuingKeyCheck', { problem: 'needs `keys` with a store that can get a key by id.', remedy: "Configure `keys`, or leave the option out (or 'never')." })
   }
   if (typeof tokens.jwks === 'string' || tokens.jwks instanceof URL) keySetUrl(tokens.jwks)
 }
@@ -93,10 +78,10 @@ function checkTokens(tokens: ParsedTokens, canGetKeys: boolean): void {
 export function keySetUrl(text: string | URL): URL {
   const url = URL.canParse(String(text)) ? new URL(String(text)) : null
   if (url === null || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)))) {
-    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', 'is not an https URL.', 'Give the https URL of the JWK set.')
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', { problem: 'is not an https URL.', remedy: 'Give the https URL of the JWK set.' })
   }
   if (url.username !== '' || url.password !== '') {
-    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', 'holds a user name or password.', 'Leave credentials out of it.')
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', { problem: 'holds a user name or password.', remedy: 'Leave credentials out of it.' })
   }
   return url
 }
@@ -109,26 +94,26 @@ function isLoopback(hostname: string): boolean {
 export function checkUnique(option: string, secrets: readonly { readonly id: string }[]): void {
   const ids = new Set<string>()
   for (const [index, { id }] of secrets.entries()) {
-    if (ids.has(id)) throw new ConfigError('CONFIG_CONFLICT', `${option}.${index}.id`, 'is used twice.', 'Give each its own id.')
+    if (ids.has(id)) throw new ConfigError('CONFIG_CONFLICT', `${option}.${index}.id`, { problem: 'is used twice.', remedy: 'Give each its own id.' })
     ids.add(id)
   }
 }
 
 function missing(option: string, remedy: string): ConfigError {
-  return new ConfigError('CONFIG_MISSING', option, 'is required.', remedy)
+  return new ConfigError('CONFIG_MISSING', option, { problem: 'is required.', remedy: remedy })
 }
 
 function configError(issue: z.core.$ZodIssue, input: unknown): ConfigError {
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
     const option = [...path, issue.keys[0] ?? ''].join('.')
-    return new ConfigError('CONFIG_UNKNOWN_OPTION', option, 'is not an option.', 'Correct the name, or leave it out.')
+    return new ConfigError('CONFIG_UNKNOWN_OPTION', option, { problem: 'is not an option.', remedy: 'Correct the name, or leave it out.' })
   }
   const option = path.join('.') || 'options'
   const remedy = remedyOf(issue.message)
   if (valueAt(input, path) === undefined) return missing(option, remedy)
   const code = option === 'audit.durability' ? 'CONFIG_UNSUPPORTED' : 'CONFIG_INVALID'
-  return new ConfigError(code, option, 'is not valid.', remedy)
+  return new ConfigError(code, option, { problem: 'is not valid.', remedy: remedy })
 }
 
 /** Of a union the branch that came furthest: `pepper.0.secret` says more than `pepper`. */

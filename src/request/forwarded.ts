@@ -12,25 +12,32 @@ const MAX_ENTRIES = 64
 export function forwardedList(rawHeaders: readonly string[], lowerName: string): readonly string[] | null {
   const lines = rawValues(rawHeaders, lowerName)
   if (lines.length === 0) return lines
-  if (lines.length > MAX_ENTRIES || lines.reduce((sum, line) => sum + line.length, 0) > MAX_LENGTH) return null
-  const entries = lines.flatMap((line) => line.split(','))
-  return entries.length > MAX_ENTRIES ? null : entries.map(withoutBlanks)
+  const text = lines.join(',')
+  if (text.length > MAX_LENGTH) return null
+  const entries: string[] = []
+  for (let at = 0; at <= text.length;) {
+    if (entries.length === MAX_ENTRIES) return null
+    const comma = text.indexOf(',', at)
+    const end = comma === -1 ? text.length : comma
+    entries.push(withoutBlanks(text, at, end))
+    at = end + 1
+  }
+  return entries
 }
 
 /** The address in an entry of `X-Forwarded-For`; some proxies add the port, and IPv6 then stands in brackets. */
 export function entryAddress(entry: string): string | null {
-  if (entry.startsWith('[')) {
-    const [, inner] = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(entry) ?? []
-    return inner === undefined || !inner.includes(':') ? null : normalizeAddress(inner)
-  }
-  const [, host] = /^([\d.]+):\d{1,5}$/.exec(entry) ?? []
+  const [, inner, host] = WITH_PORT.exec(entry) ?? []
+  if (inner !== undefined) return inner.includes(':') ? normalizeAddress(inner) : null
   return normalizeAddress(host ?? entry)
 }
 
+const WITH_PORT = /^(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/
+
 /** RFC 9110 section 5.6.3: optional whitespace is space and tab, not all that `trim` takes away. */
-function withoutBlanks(text: string): string {
-  let start = 0
-  let end = text.length
+function withoutBlanks(text: string, from: number, to: number): string {
+  let start = from
+  let end = to
   while (start < end && isBlank(text.charCodeAt(start))) start += 1
   while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1
   return text.slice(start, end)

@@ -3,13 +3,17 @@ const MAX_PAIRS = 1000
 
 const NO_NAMES: readonly string[] = Object.freeze([])
 
+const NO_QUERY: Readonly<Record<string, string>> = Object.freeze(Object.create(null))
+
 /**
  * The query of a request, parsed alike in all frameworks: flat, without prototype, frozen; a repeated name is an array.
  * A name or value with a broken escape is kept as it stands. At most 1,000 pairs. Never throws.
  */
 export function parseQuery(url: string): Readonly<Record<string, string | readonly string[]>> {
+  const pairs = pairsOf(url)
+  if (pairs.length === 0) return NO_QUERY
   const values = new Map<string, string[]>()
-  for (const pair of pairsOf(url)) {
+  for (const pair of pairs) {
     const equals = pair.indexOf('=')
     const name = nameOf(pair)
     const value = equals === -1 ? '' : decode(pair.slice(equals + 1))
@@ -34,7 +38,7 @@ function pairsOf(url: string): readonly string[] {
   if (start === -1 || (hash !== -1 && hash < start)) return NO_NAMES
   const pairs: string[] = []
   const end = hash === -1 ? url.length : hash
-  for (let at = start + 1; at < end && pairs.length < MAX_PAIRS; ) {
+  for (let at = start + 1; at < end && pairs.length < MAX_PAIRS;) {
     const next = url.indexOf('&', at)
     const stop = next === -1 || next > end ? end : next
     if (stop > at) pairs.push(url.slice(at, stop))

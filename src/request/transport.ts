@@ -69,8 +69,8 @@ function clientIn(chain: readonly string[] | null, peer: string | null, trust: T
 const UNKNOWN: Client = Object.freeze({ address: null, place: 0 })
 
 function clientByHops(chain: readonly string[], hops: number): Client {
-  const entry = chain[chain.length - hops]
-  return entry === undefined ? UNKNOWN : { address: entryAddress(entry), place: hops }
+  if (chain.length < hops) return UNKNOWN
+  return { address: entryAddress(chain[chain.length - hops] ?? ''), place: hops }
 }
 
 /**
@@ -94,7 +94,12 @@ function isSecure(view: RequestView, chain: readonly string[] | null, place: num
   const [only] = protocols
   if (only === undefined) return view.encrypted
   if (protocols.length === 1) return isHttps(only)
-  return chain !== null && place > 0 && protocols.length === chain.length && isHttps(protocols[protocols.length - place] ?? '')
+  return (
+    chain !== null &&
+    place > 0 &&
+    protocols.length === chain.length &&
+    isHttps(protocols[protocols.length - place] ?? '')
+  )
 }
 
 function isHttps(protocol: string): boolean {

@@ -69,7 +69,9 @@ describe('a house that keeps the rules', () => {
       'export const b = `import { z } from "zod" ${`export * from "zod"`} import("zod")`',
       `export const c = /import\\('zod'\\)|["'\`]/`,
       `export const d = 4 / 2 / 1`,
-      `export const important = { import: 1 }`,
+      `export const important = { import: 1, a: { import(key: string) { return key } } }`,
+      `export interface Keys { import(options: { key: (a: string) => void }): Promise<void> }`,
+      `export const e = (keys: Keys) => keys.import(null)`,
     ].join('\n')
     expect(errorsOf({ ...HOUSE, 'src/request/words.ts': text })).toEqual([])
   })
@@ -220,6 +222,12 @@ const rows: Row[] = [
     path: 'src/keys/digest.ts',
     text: `const name = 'jose'\nexport const digest = () => import(name)\n`,
     error: 'src/keys/digest.ts:2  imports (computed)  [dynamic]',
+  },
+  {
+    why: 'a computed import in a condition',
+    path: 'src/keys/digest.ts',
+    text: `export const digest = (a: string) => (a ? import(a) : { a })\n`,
+    error: 'src/keys/digest.ts:1  imports (computed)  [dynamic]',
   },
   {
     why: 'createRequire',
