@@ -92,7 +92,6 @@ async function close({ house, shut }: Building): Promise<void> {
   const started = performance.now()
   await house.tracker.idle(CLOSE_DEADLINE_MS)
   await house.recorder.close(Math.max(0, CLOSE_DEADLINE_MS - (performance.now() - started)))
-  house.tokens?.close()
   await house.keys?.close()
 }
 

@@ -8,7 +8,7 @@ import { ConfigError, NotReadyError } from './errors.ts'
 import type { House } from './house.ts'
 import { createDigester, type Digester, type Pepper } from './keys/digest.ts'
 import { createKeyAdmin, type KeyAdmin, type KeyAdminChange } from './keys/lifecycle.ts'
-import { createKeyVerifier, type KeyVerifier } from './keys/key-verifier.ts'
+import { createKeyVerifier, type KeyVerifier } from './keys/verifier.ts'
 import { compileCidrs } from './lib/cidr.ts'
 import { randomHex } from './lib/ids.ts'
 import { checkUnique, keySetUrl } from './options/parse-options.ts'
@@ -16,7 +16,7 @@ import type { ParsedOptions, ParsedTokens } from './options/parsed-options.ts'
 import { createFailureBudget } from './request/failures.ts'
 import type { TrustedProxies } from './request/transport.ts'
 import { scopeCatalogue, type ScopeCatalogue } from './scopes.ts'
-import { createTokenVerifier } from './tokens/token-verifier.ts'
+import { createTokenVerifier } from './tokens/verifier.ts'
 import type { TokenSettings } from './tokens/settings.ts'
 import { createTracker } from './tracker.ts'
 
@@ -99,6 +99,7 @@ function buildKeys(options: ParsedOptions, catalogue: ScopeCatalogue, recorder: 
     },
     onChange: (change) => recordChange(recorder, options, change),
     forgetMisses: verifier.forgetMisses,
+    random: randomBytes,
   })
   return { verifier, admin }
 }

@@ -1,7 +1,7 @@
 import type { RecorderHealth } from './audit/recorder.ts'
 import type { House } from './house.ts'
 import type { KeysHealth } from './keys/verifier.ts'
-import type { KeySetHealth } from './tokens/verifier.ts'
+import type { KeySetHealth } from './tokens/key-set.ts'
 
 /** A plain object for a readiness probe; holds no secret and nothing of a caller. */
 export interface AuthHealth {

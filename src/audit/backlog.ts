@@ -1,0 +1,72 @@
+import type { Reason } from '../decision.ts'
+import type { AuditDraft } from './event.ts'
+
+/** What a journal that cannot be written is owed. */
+export interface Backlog {
+  /** Events that are held. */
+  readonly size: number
+  /** Calls that stand in no event. */
+  readonly gaps: number
+  /** Of the gaps, those that no line in the journal tells of yet. */
+  readonly untold: number
+  /** Holds the event of a call that was served; one of a refusal, or one too many, is lost. */
+  hold(draft: AuditDraft): void
+  /** All that is held, oldest first; held no longer. */
+  take(): readonly AuditDraft[]
+  /** A line tells of all gaps so far. */
+  told(): void
+  /** Nothing will be written any more: what is held, and all that comes, is lost. */
+  close(): void
+}
+
+/** A few seconds of a busy server, about 15 MB. */
+const MAX_HELD = 10_000
+
+/** How a call that had passed its guards can end. Every other reason is one of a refusal. */
+const SERVED: ReadonlySet<Reason | null> = new Set<Reason | null>([
+  null,
+  'handler_error',
+  'client_aborted',
+  'not_found',
+  'process_interrupted',
+])
+
+/** Calls that were served are what the journal is for. Refusals are counted: a flood of them would drown the rest. */
+export function createBacklog(): Backlog {
+  let held: AuditDraft[] = []
+  let room = MAX_HELD
+  let gaps = 0
+  let untold = 0
+  const lose = ({ count }: AuditDraft): void => {
+    gaps += count
+    untold += count
+  }
+  return Object.freeze({
+    get size() {
+      return held.length
+    },
+    get gaps() {
+      return gaps
+    },
+    get untold() {
+      return untold
+    },
+    hold(draft: AuditDraft) {
+      if (held.length < room && SERVED.has(draft.reason)) held.push(draft)
+      else lose(draft)
+    },
+    take() {
+      const all = held
+      held = []
+      return all
+    },
+    told() {
+      untold = 0
+    },
+    close() {
+      room = 0
+      held.forEach(lose)
+      held = []
+    },
+  })
+}

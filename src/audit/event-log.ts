@@ -1,0 +1,86 @@
+import type { AuditDraft, AuditEvent } from './event.ts'
+import type { Chain } from './chain.ts'
+import type { AuditLine } from './sink.ts'
+
+/** Where events are written down: the journal of a live server, or nowhere but in the hands of who listens (a test server). */
+export interface EventLog {
+  /** Events so far. */
+  readonly length: number
+  /** Calls that stand in no event. */
+  readonly gaps: number
+  /** `null`: no journal is kept. */
+  readonly journal: { readonly directory: string; readonly writable: boolean } | null
+  /** A call that is served now can be written down when it ends. */
+  writable(): boolean
+  /** `null`: not now; kept, or lost and counted. */
+  record(draft: AuditDraft): AuditEvent | null
+  /** @throws what keeps the journal from being written. */
+  ready(): void
+  /** @throws when something recorded earlier is still not written. */
+  settle(): void
+  close(): void
+}
+
+/** Writes the parts of a draft: the first gives the event, the others name it. `write` gives `null` where it cannot. */
+export function writeParts(
+  chain: Chain,
+  draft: AuditDraft,
+  write: (draft: AuditDraft, whole: AuditDraft) => AuditLine | null,
+): AuditEvent | null {
+  const [first = draft, ...rest] = chain.split(draft)
+  const event = write(first, draft)?.event ?? null
+  if (event === null) return null
+  const ofId = draft.part?.of_id ?? event.id
+  for (const each of rest) {
+    const part: AuditDraft = { ...each, part: { n: 2, of_id: ofId } }
+    write(part, part)
+  }
+  return event
+}
+
+/** The log of a test server: events are numbered and handed on, nothing is kept. */
+export function createPassingLog(chain: Chain, deliver: (line: AuditLine) => void): EventLog {
+  let closed = false
+  const write = (draft: AuditDraft): AuditLine => {
+    const line = chain.next(draft)
+    chain.add(line)
+    deliver(line)
+    return line
+  }
+  return Object.freeze({
+    get length() {
+      return chain.length
+    },
+    gaps: 0,
+    journal: null,
+    writable: () => true,
+    record: (draft: AuditDraft) => (closed ? null : writeParts(chain, draft, write)),
+    ready: () => undefined,
+    settle: () => undefined,
+    close: () => {
+      closed = true
+    },
+  })
+}
+
+/** A live server without a journal: nothing can be audited. */
+export function createClosedLog(): EventLog {
+  let gaps = 0
+  return Object.freeze({
+    length: 0,
+    get gaps() {
+      return gaps
+    },
+    journal: null,
+    writable: () => false,
+    record: (draft: AuditDraft) => {
+      gaps += draft.count
+      return null
+    },
+    ready: () => {
+      throw new Error('A live server keeps an audit journal, and none is configured.')
+    },
+    settle: () => undefined,
+    close: () => undefined,
+  })
+}

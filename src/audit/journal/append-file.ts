@@ -1,0 +1,98 @@
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+/** What the journal needs of the file system, so that a test can let it fail. */
+export interface JournalFiles {
+  makeFolder(path: string): void
+  open(path: string, flags: number): number
+  /** Bytes written. */
+  write(file: number, bytes: Uint8Array): number
+  truncate(file: number, length: number): void
+  size(file: number): number
+  sync(file: number): void
+  close(file: number): void
+}
+
+/** A file that holds whole lines only. Everything here throws what the file system throws. */
+export interface AppendFile {
+  /** Opens it, or opens it anew on a descriptor of its own. */
+  open(): void
+  /** All of the line, or nothing of it. After a failure it must be opened anew. */
+  append(line: Uint8Array): void
+  /** Forces it to the disk and closes; closed it is in any case. */
+  close(): void
+}
+
+/** The journal is as confidential as the records it speaks of: for its owner alone. */
+const FOLDER_MODE = 0o700
+const FILE_MODE = 0o600
+
+/** No symbolic link is followed: where the journal goes is decided by the configuration alone. (Windows has no such flag.) */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
+
+export const nodeFiles: JournalFiles = Object.freeze({
+  makeFolder: (path: string) => {
+    mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
+  },
+  open: (path: string, flags: number) => openSync(path, flags, FILE_MODE),
+  write: (file: number, bytes: Uint8Array) => writeSync(file, bytes),
+  truncate: ftruncateSync,
+  size: (file: number) => fstatSync(file).size,
+  sync: fdatasyncSync,
+  close: closeSync,
+})
+
+export function createAppendFile(path: string, files: JournalFiles): AppendFile {
+  let file: number | null = null
+  let created = false
+  /** Where the last good line ends. */
+  let end = 0
+
+  const release = (): void => {
+    const old = file
+    file = null
+    if (old !== null) files.close(old)
+  }
+
+  return Object.freeze({
+    open() {
+      // The old descriptor is given up whatever it says: it may have lost its error with the first report.
+      quietly(release)
+      files.makeFolder(dirname(path))
+      file = files.open(path, created ? APPEND : APPEND | constants.O_EXCL)
+      created = true
+      const size = files.size(file)
+      // Longer: a torn line that could not be cut when its write failed. Shorter: somebody took lines away, and the chain shows it.
+      if (size > end) files.truncate(file, end)
+      else end = size
+    },
+    append(line: Uint8Array) {
+      if (file === null) throw new Error('The file is not open.')
+      const open = file
+      try {
+        // A full disk gives a short write first, and its error only on the next.
+        if (files.write(open, line) !== line.length) throw new Error('The disk took only part of a line.')
+      } catch (error) {
+        // Half a line must not stand before the next; where it cannot be cut now, `open` cuts it.
+        quietly(() => files.truncate(open, end))
+        throw error
+      }
+      end += line.length
+    },
+    close() {
+      try {
+        if (file !== null) files.sync(file)
+      } finally {
+        release()
+      }
+    },
+  })
+}
+
+function quietly(work: () => void): void {
+  try {
+    work()
+  } catch {
+    return
+  }
+}

@@ -1,0 +1,97 @@
+import type { Reason } from '../decision.ts'
+import type { Environment } from '../principal.ts'
+import { isScopeToken } from '../scopes.ts'
+import { own, type JsonObject } from './json-object.ts'
+import type { TokenSettings } from './settings.ts'
+
+/** The named claims of a token, and no others. */
+export interface Claims {
+  readonly subject: string
+  readonly organization: string
+  readonly environment: Environment
+  readonly scopes: readonly string[]
+  /** RFC 7519 section 4.1.4, seconds. */
+  readonly expires: number
+  /** RFC 7519 section 4.1.5, seconds. */
+  readonly notBefore: number | null
+  readonly tokenId: string | null
+  /** The API key that the token was exchanged for (`client_id`), or whatever client it was issued to. */
+  readonly issuedTo: string | null
+}
+
+export type BadClaim = Extract<
+  Reason,
+  'jwt_issuer' | 'jwt_audience' | 'jwt_claims' | 'jwt_expired' | 'jwt_not_yet_valid' | 'jwt_lifetime'
+>
+
+/** Checks issuer, audience and every claim that is required (RFC 9068 section 4); `now` in epoch milliseconds. */
+export function readClaims(payload: JsonObject, settings: TokenSettings, now: number): Claims | BadClaim {
+  if (own(payload, 'iss') !== settings.issuer) return 'jwt_issuer'
+  if (!names(own(payload, 'aud'), settings.audience)) return 'jwt_audience'
+  const bad = checkTimes(payload, settings, now)
+  return bad ?? readIdentity(payload, settings)
+}
+
+/** The issuer as it is claimed, before anything is verified: another's token must not even cause a fetch. */
+export function claimsIssuer(payload: JsonObject, issuer: string): boolean {
+  return own(payload, 'iss') === issuer
+}
+
+/** RFC 7519 section 4.1.3: a string, or a list of strings, with one of ours. */
+function names(aud: unknown, ours: readonly string[]): boolean {
+  if (typeof aud === 'string') return ours.includes(aud)
+  return Array.isArray(aud) && aud.every((each) => typeof each === 'string') && aud.some((each) => ours.includes(each))
+}
+
+function checkTimes(payload: JsonObject, settings: TokenSettings, now: number): BadClaim | null {
+  const [exp, iat, nbf] = [own(payload, 'exp'), own(payload, 'iat'), own(payload, 'nbf')]
+  if (!isSeconds(exp) || !isSeconds(iat) || (nbf !== undefined && !isSeconds(nbf))) return 'jwt_claims'
+  const tolerance = settings.clockToleranceSeconds
+  if (exp - iat > settings.maxLifetimeSeconds) return 'jwt_lifetime'
+  if (isExpired(exp, tolerance, now)) return 'jwt_expired'
+  return isEarly(iat, tolerance, now) || (nbf !== undefined && isEarly(nbf, tolerance, now)) ? 'jwt_not_yet_valid' : null
+}
+
+export function isExpired(exp: number, toleranceSeconds: number, now: number): boolean {
+  return now >= (exp + toleranceSeconds) * 1000
+}
+
+export function isEarly(from: number, toleranceSeconds: number, now: number): boolean {
+  return Math.floor(now / 1000) < from - toleranceSeconds
+}
+
+/** RFC 7519 section 2 NumericDate, whole seconds alone. */
+function isSeconds(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+/** Who the token is about; its times are checked elsewhere. */
+export function readIdentity(payload: JsonObject, { claims }: TokenSettings): Claims | BadClaim {
+  const [subject, organization] = [own(payload, 'sub'), own(payload, claims.organization)]
+  const [environment, scopes] = [own(payload, claims.environment), readScopes(own(payload, claims.scope))]
+  const [tokenId, issuedTo, nbf] = [own(payload, 'jti'), own(payload, claims.issuingKey), own(payload, 'nbf')]
+  if (!isName(subject) || !isName(organization) || scopes === null) return 'jwt_claims'
+  if (environment !== 'live' && environment !== 'test') return 'jwt_claims'
+  if ((tokenId !== undefined && !isName(tokenId)) || (issuedTo !== undefined && !isName(issuedTo))) return 'jwt_claims'
+  return {
+    subject,
+    organization,
+    environment,
+    scopes,
+    expires: Number(own(payload, 'exp')),
+    notBefore: nbf === undefined ? null : Number(nbf),
+    tokenId: tokenId ?? null,
+    issuedTo: issuedTo ?? null,
+  }
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= 256
+}
+
+/** RFC 6749 section 3.3: scope-tokens with one space between them; or, as some issuers write it, a list of them. */
+function readScopes(scope: unknown): readonly string[] | null {
+  if (scope === '') return []
+  const list: unknown = typeof scope === 'string' ? scope.split(' ') : scope
+  return Array.isArray(list) && list.every((each) => isScopeToken(each)) ? list : null
+}
