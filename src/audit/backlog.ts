@@ -10,7 +10,7 @@ export interface Backlog {
   /** Of the gaps, those that no line in the journal tells of yet. */
   readonly untold: number
   /** Holds the event of a call that was served; one of a refusal, or one too many, is lost. */
-  hold(draft: AuditDraft): void
+  hold(draft: AuditDraft): null
   /** All that is held, oldest first; held no longer. */
   take(): readonly AuditDraft[]
   /** A line tells of all gaps so far. */
@@ -54,6 +54,7 @@ export function createBacklog(): Backlog {
     hold(draft: AuditDraft) {
       if (held.length < room && SERVED.has(draft.reason)) held.push(draft)
       else lose(draft)
+      return null
     },
     take() {
       const all = held

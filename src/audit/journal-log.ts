@@ -76,11 +76,7 @@ export function createJournalLog({ chain, journal, clock, deliver, announce }: J
       return { directory: journal.directory, writable: journal.good || state === 'new' }
     },
     writable,
-    record(draft: AuditDraft) {
-      if (writable()) return put(draft)
-      backlog.hold(draft)
-      return null
-    },
+    record: (draft: AuditDraft) => (writable() ? put(draft) : backlog.hold(draft)),
     ready: reopen,
     settle() {
       if (backlog.size > 0) reopen()

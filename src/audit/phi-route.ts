@@ -23,31 +23,33 @@ export interface FhirRoute {
   readonly bulk: boolean
 }
 
-/** What can be told from a template alone, once. */
-interface CompiledRoute {
-  readonly segments: readonly RouteSegment[]
-  readonly complete: boolean
+/** What can be told from a template alone, before there are parameters. */
+interface RouteShape {
+  /** Names of the parameters that follow a segment `patient` or `patients`. */
+  readonly patients: readonly string[]
+  readonly atPatient: boolean
+  readonly level: RoutePhi['level']
+  readonly reading: FhirRoute | null
+  readonly writing: FhirRoute | null
+  /** The name of the parameter at the end; `null`: the template ends otherwise. */
+  readonly last: string | null
+  /** Where that parameter has no value, for it is optional: `/patients{/:id}` without the id is the collection. */
+  readonly shorter: RouteShape | null
 }
 
 const MAX_PATIENT_ID = 256
-const MAX_COMPILED = 1000
-const compiled = new Map<string, CompiledRoute>()
+const MAX_SHAPES = 1000
+const shapes = new Map<string, RouteShape>()
+const NOBODY: readonly string[] = Object.freeze([])
 
 export function routePhi(route: string, params: Readonly<Record<string, string>>, method: string): RoutePhi {
-  const { segments: all, complete } = compile(route)
-  const segments = withoutAbsent(all, params)
-  const patients = patientsIn(segments, params)
-  const last = segments.at(-1)
+  let shape = shapeOf(route)
+  while (shape.last !== null && shape.shorter !== null && valueOf(shape.last, params) === null) shape = shape.shorter
   return {
-    patients: [...new Set(patients)],
-    atPatient: complete && last?.kind === 'parameter' && isPatientSegment(segments.at(-2)),
-    level:
-      !complete || last === undefined || last.kind === 'open'
-        ? 'unknown'
-        : last.kind === 'parameter'
-          ? 'instance'
-          : 'type',
-    fhir: complete ? fhirRoute(segments, method) : null,
+    patients: shape.patients.length === 0 ? NOBODY : patientsIn(shape.patients, params),
+    atPatient: shape.atPatient,
+    level: shape.level,
+    fhir: method === 'GET' || method === 'HEAD' ? shape.reading : shape.writing,
   }
 }
 
@@ -57,36 +59,43 @@ export function isPatientId(id: unknown): id is string {
 }
 
 /** Templates are few, but who builds routes in a loop must not fill the memory. */
-function compile(route: string): CompiledRoute {
-  const known = compiled.get(route)
+function shapeOf(route: string): RouteShape {
+  const known = shapes.get(route)
   if (known !== undefined) return known
-  if (compiled.size >= MAX_COMPILED) compiled.clear()
-  const fresh = readTemplate(route)
-  compiled.set(route, fresh)
+  if (shapes.size >= MAX_SHAPES) shapes.clear()
+  const { segments, complete } = readTemplate(route)
+  const fresh = compile(segments, complete)
+  shapes.set(route, fresh)
   return fresh
 }
 
-/** `/patients{/:id}` without the id is the collection. */
-function withoutAbsent(
-  segments: readonly RouteSegment[],
-  params: Readonly<Record<string, string>>,
-): readonly RouteSegment[] {
+function compile(segments: readonly RouteSegment[], complete: boolean): RouteShape {
   const last = segments.at(-1)
-  if (last?.kind !== 'parameter' || valueOf(last, params) !== null) return segments
-  return withoutAbsent(segments.slice(0, -1), params)
+  const name = complete && last?.kind === 'parameter' ? last.name : null
+  return Object.freeze({
+    patients: segments.flatMap((segment, index) =>
+      segment.kind === 'parameter' && isPatientSegment(segments[index - 1]) ? [segment.name] : [],
+    ),
+    atPatient: name !== null && isPatientSegment(segments.at(-2)),
+    level: !complete || last === undefined || last.kind === 'open' ? 'unknown' : name === null ? 'type' : 'instance',
+    reading: complete ? fhirRoute(segments, true) : null,
+    writing: complete ? fhirRoute(segments, false) : null,
+    last: name,
+    shorter: name === null ? null : compile(segments.slice(0, -1), complete),
+  })
 }
 
-function patientsIn(segments: readonly RouteSegment[], params: Readonly<Record<string, string>>): string[] {
+function patientsIn(names: readonly string[], params: Readonly<Record<string, string>>): readonly string[] {
   const patients: string[] = []
-  for (const [index, segment] of segments.entries()) {
-    if (segment.kind !== 'parameter' || !isPatientSegment(segments[index - 1])) continue
-    const value = valueOf(segment, params)
-    if (isPatientId(value)) patients.push(value)
+  for (const name of names) {
+    const value = valueOf(name, params)
+    if (isPatientId(value) && !patients.includes(value)) patients.push(value)
   }
   return patients
 }
 
-function valueOf({ name }: { readonly name: string }, params: Readonly<Record<string, string>>): string | null {
+/** Own members only: what somebody has put on a prototype is nobody's patient. */
+function valueOf(name: string, params: Readonly<Record<string, string>>): string | null {
   const value: unknown = Object.hasOwn(params, name) ? params[name] : null
   return typeof value === 'string' && value !== '' ? value : null
 }
@@ -96,31 +105,41 @@ function isPatientSegment(segment: RouteSegment | undefined): boolean {
 }
 
 /** FHIR R4 section 3.1: `[base]/[type]/[id]/_history/[vid]`, `…/[compartment]/[id]/[type]`, `…/$operation`. */
-function fhirRoute(segments: readonly RouteSegment[], method: string): FhirRoute | null {
+function fhirRoute(segments: readonly RouteSegment[], reads: boolean): FhirRoute | null {
   const at = segments.findLastIndex((segment) => segment.kind === 'literal' && isFhirResourceType(segment.text))
   const type = textOf(segments[at])
   const operation = textOf(segments.at(-1))
   if (operation !== null && /^\$[A-Za-z]/.test(operation)) {
-    return { type, interaction: 'operation', action: 'E', bulk: operation === '$export' }
+    return Object.freeze({ type, interaction: 'operation', action: 'E', bulk: operation === '$export' })
   }
   if (type === null) return null
-  return { type, ...shapeOf(segments.slice(at + 1), method), bulk: false }
+  return Object.freeze({ type, ...interactionOf(segments.slice(at + 1), reads), bulk: false })
 }
 
-function shapeOf(rest: readonly RouteSegment[], method: string): Pick<FhirRoute, 'interaction' | 'action'> {
-  const shape = rest
-    .map((segment) => (segment.kind === 'literal' && segment.text.startsWith('_') ? segment.text : 'id'))
-    .join('/')
-  if (rest.some(({ kind }) => kind === 'open')) return { interaction: null, action: null }
-  const reads = method === 'GET' || method === 'HEAD'
-  if (shape === '_search') return { interaction: 'search-type', action: 'E' }
-  if (shape === '') return reads ? { interaction: 'search-type', action: 'E' } : { interaction: null, action: null }
-  if (!reads) return { interaction: null, action: null }
-  if (shape === 'id') return { interaction: 'read', action: 'R' }
-  if (shape === '_history') return { interaction: 'history-type', action: 'R' }
-  if (shape === 'id/_history') return { interaction: 'history-instance', action: 'R' }
-  if (shape === 'id/_history/id') return { interaction: 'vread', action: 'R' }
-  return { interaction: null, action: null }
+type FhirInteraction = Pick<FhirRoute, 'interaction' | 'action'>
+
+/** By what follows the type; `id` stands for any segment that is no keyword. */
+const READING: ReadonlyMap<string, FhirInteraction> = new Map<string, FhirInteraction>([
+  ['', { interaction: 'search-type', action: 'E' }],
+  ['_search', { interaction: 'search-type', action: 'E' }],
+  ['_history', { interaction: 'history-type', action: 'R' }],
+  ['id', { interaction: 'read', action: 'R' }],
+  ['id/_history', { interaction: 'history-instance', action: 'R' }],
+  ['id/_history/id', { interaction: 'vread', action: 'R' }],
+])
+const WRITING: ReadonlyMap<string, FhirInteraction> = new Map<string, FhirInteraction>([
+  ['_search', { interaction: 'search-type', action: 'E' }],
+])
+const BY_METHOD: FhirInteraction = { interaction: null, action: null }
+
+function interactionOf(rest: readonly RouteSegment[], reads: boolean): FhirInteraction {
+  if (rest.some(({ kind }) => kind === 'open')) return BY_METHOD
+  const tail = rest.map((segment) => (isKeyword(segment) ? segment.text : 'id')).join('/')
+  return (reads ? READING : WRITING).get(tail) ?? BY_METHOD
+}
+
+function isKeyword(segment: RouteSegment): segment is Extract<RouteSegment, { kind: 'literal' }> {
+  return segment.kind === 'literal' && segment.text.startsWith('_')
 }
 
 function textOf(segment: RouteSegment | undefined): string | null {

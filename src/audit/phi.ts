@@ -11,7 +11,7 @@ export interface PhiFacts {
   readonly required: readonly string[]
   /** The guard's `phi` option, its patient already evaluated; `false`: no PHI here; `null`: the guard says nothing. */
   readonly annotation:
-    | { readonly type: string; readonly action?: AuditAction | undefined; readonly patient?: string | null | undefined }
+    | { readonly type: string; readonly action: AuditAction | undefined; readonly patient: string | null }
     | false
     | null
   /** What the handler says it has touched. */
@@ -67,7 +67,7 @@ export function patientPhi(facts: PhiFacts): PhiPattern {
     action: (annotation === false ? null : annotation?.action) ?? route.fhir?.action ?? actionOf(facts.method),
     phi: {
       interaction,
-      types: [...new Set([...types, ...touches.map(({ type }) => type)])].slice(0, MAX_TYPES),
+      types: touches.length === 0 ? types : withTouched(types, touches),
       patients: patients.map((patient) => facts.pseudonym(patient)),
       patientCount: patients.length === 0 ? null : patients.length,
       resourceCount: facts.resourceCount ?? (isOne(facts, { route, interaction }) ? 1 : null),
@@ -99,9 +99,14 @@ function typesOf(
   return route.atPatient && route.patients.length > 0 ? ['Patient'] : []
 }
 
+function withTouched(types: readonly string[], touches: PhiFacts['touches']): readonly string[] {
+  return [...new Set([...types, ...touches.map(({ type }) => type)])].slice(0, MAX_TYPES)
+}
+
 /** Ids, not pseudonyms: each patient counts once. */
-function patientsOf({ annotation, touches }: PhiFacts, route: RoutePhi): string[] {
+function patientsOf({ annotation, touches }: PhiFacts, route: RoutePhi): readonly string[] {
   const annotated = annotation === false ? null : annotation?.patient
+  if (touches.length === 0) return isPatientId(annotated) ? [annotated] : route.patients
   const patients = new Set(isPatientId(annotated) ? [annotated] : route.patients)
   for (const { type, id } of touches) if (type === 'Patient' && isPatientId(id)) patients.add(id)
   return [...patients]

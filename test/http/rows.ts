@@ -230,7 +230,7 @@ export const ROWS: readonly Row[] = [
   { name: 'a deletion', authorization: key('all'), method: 'DELETE', path: '/v1/patients/7', status: 204, event: { action: 'D', http: { status: 204, bytes: 0 } } },
   { name: 'what the handler says', authorization: key('all'), path: '/fhir/Observation', status: 200, event: { action: 'E', purpose: 'TREAT', phi: { interaction: 'search-type', types: ['Observation', 'Patient'], patients: ['pt_k1_y9ZPUUI4xQWw2ojwfKjNjC', 'pt_k1_M0H6UjxQ3xkmN3dcIaTEs7'], patientCount: 2, resourceCount: 3, bulk: false, attribution: 'handler' } } },
   { name: 'a route that concerns no PHI', authorization: key('all'), path: '/v1/agents', status: 200, event: { phi: null } },
-  { name: 'an annotated route', authorization: key('good'), path: '/v1/charts/5?subject=123', status: 200, event: { action: 'R', phi: { interaction: 'read', types: ['DiagnosticReport'], patients: ['pt_k1_HDilaTHHoA-kNwNMDAJ9-z'], patientCount: 1, resourceCount: null, bulk: false, attribution: 'annotation' } } },
+  { name: 'an annotated route', authorization: key('good'), path: '/v1/charts/5?subject=123', status: 200, event: { action: 'R', phi: { interaction: 'read', types: ['DiagnosticReport'], patients: ['pt_k1_HDilaTHHoA-kNwNMDAJ9-z'], patientCount: 1, resourceCount: 1, bulk: false, attribution: 'annotation' } } },
 ]
 
 /** Header exactly `{"alg":"RS256","typ":"JWT"}`. */
