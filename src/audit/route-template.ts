@@ -38,7 +38,8 @@ export function readTemplate(route: string): RouteTemplate {
 }
 
 function readSegment(text: string): RouteSegment {
-  const name = /:"?([\p{ID_Start}$_][\p{ID_Continue}$]*)/u.exec(text)?.[1]
+  const [, quoted, bare] = /:(?:"([^"]+)"|([\p{ID_Start}$_][\p{ID_Continue}$]*))/u.exec(text) ?? []
+  const name = quoted ?? bare
   if (name !== undefined) return Object.freeze({ kind: 'parameter', name })
   if (text.includes('*')) return OPEN
   return Object.freeze({ kind: 'literal', text: text.replaceAll(PLAIN_COLON, ':') })

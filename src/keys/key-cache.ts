@@ -1,67 +1,84 @@
 import { LRUCache } from 'lru-cache'
+import { compileCidrs } from '../lib/cidr.ts'
 import { createIdentity, type Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
-import { compileCidrs } from '../lib/cidr.ts'
-import { copyRecord } from './record.ts'
+import { endsOf } from './record.ts'
 import type { KeyRecord } from './store.ts'
 
-/** One looked-up key: what it was, and until when it is trusted. */
+/** What is remembered of a looked-up key. Its status is computed at each use: it changes by the clock. */
 export interface CachedKey {
-  readonly record: KeyRecord
   readonly identity: Identity
-  /** Monotonic milliseconds. */
-  readonly storedAt: number
+  readonly revoked: boolean
+  /** Monotonic milliseconds: when the question was put. Its answer is as old as that. */
+  readonly askedAt: number
+  /** The run of the feed of changes in which the question was put. */
+  readonly epoch: number
 }
 
-/** Looked-up keys and misses, bounded by entries, keyed by digests of what was presented and never by itself. */
+/**
+ * Looked-up keys and misses, bounded by entries each. A slot is a digest of what was presented (never itself), or `id:` and
+ * a key's id.
+ */
 export interface KeyCache {
   get(slot: string): CachedKey | undefined
-  put(slot: string, record: KeyRecord, storedAt: number): CachedKey
-  /** Every entry of this key, for stale service too; how many there were. */
-  drop(keyId: string): number
+  put(slot: string, cached: CachedKey): void
+  /** Every entry of this key; whether there was one. */
+  drop(keyId: string): boolean
+  /** Monotonic milliseconds: when the question was put that found nothing. */
   missedAt(slot: string): number | undefined
-  miss(slot: string, at: number): void
+  miss(slot: string, askedAt: number): void
   forgetMisses(): void
   size(): number
 }
 
-export function createKeyCache(entries: number, catalogue: ScopeCatalogue): KeyCache {
-  const slotsOf = new Map<string, Set<string>>()
+export function createKeyCache(entries: number): KeyCache {
+  const slotOf = new Map<string, string>()
   const keys = new LRUCache<string, CachedKey>({
     max: entries,
-    dispose: ({ record }, slot) => {
-      const slots = slotsOf.get(record.id)
-      slots?.delete(slot)
-      if (slots?.size === 0) slotsOf.delete(record.id)
+    dispose: ({ identity }, slot) => {
+      if (slotOf.get(identity.subject) === slot) slotOf.delete(identity.subject)
     },
   })
   const misses = new LRUCache<string, number>({ max: entries })
+  const dropKey = (keyId: string): boolean => {
+    const slot = slotOf.get(keyId)
+    return slot !== undefined && keys.delete(slot)
+  }
 
   return Object.freeze({
     get: (slot: string) => keys.get(slot),
-    put: (slot: string, record: KeyRecord, storedAt: number) => {
-      const cached = Object.freeze({ record: copyRecord(record), identity: identityOf(record, catalogue), storedAt })
-      keys.set(slot, cached)
-      slotsOf.set(record.id, (slotsOf.get(record.id) ?? new Set<string>()).add(slot))
+    put: (slot: string, cached: CachedKey) => {
       misses.delete(slot)
-      return cached
+      const { subject } = cached.identity
+      if (slot === slotById(subject)) {
+        keys.set(slot, cached)
+        return
+      }
+      // One key has one text: a store that hands out one id for two keys must not leave an entry that no change reaches.
+      if (slotOf.get(subject) !== slot) dropKey(subject)
+      keys.set(slot, cached)
+      slotOf.set(subject, slot)
     },
     drop: (keyId: string) => {
-      const slots = [...(slotsOf.get(keyId) ?? [])]
-      for (const slot of slots) keys.delete(slot)
-      return slots.length
+      const byId = keys.delete(slotById(keyId))
+      return dropKey(keyId) || byId
     },
     missedAt: (slot: string) => misses.get(slot),
-    miss: (slot: string, at: number) => {
+    miss: (slot: string, askedAt: number) => {
       keys.delete(slot)
-      misses.set(slot, at)
+      misses.set(slot, askedAt)
     },
     forgetMisses: () => misses.clear(),
     size: () => keys.size,
   })
 }
 
-function identityOf(record: KeyRecord, catalogue: ScopeCatalogue): Identity {
+export function slotById(keyId: string): string {
+  return `id:${keyId}`
+}
+
+/** The identity that a checked record stands for. */
+export function identityOf(record: KeyRecord, catalogue: ScopeCatalogue): Identity {
   return createIdentity({
     kind: 'api-key',
     organizationId: record.organizationId,
@@ -70,8 +87,7 @@ function identityOf(record: KeyRecord, catalogue: ScopeCatalogue): Identity {
     tokenId: null,
     environment: record.environment,
     scopes: catalogue.known(record.scopes),
-    expiresAt: record.expiresAt?.getTime() ?? null,
-    graceEnds: record.validUntil?.getTime() ?? null,
+    ...endsOf(record),
     allowlist: record.allowedCidrs.length === 0 ? null : compileCidrs(record.allowedCidrs),
   })
 }

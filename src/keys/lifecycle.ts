@@ -2,12 +2,13 @@ import { KeyError, StoreCapabilityError } from '../errors.ts'
 import type { RandomBytes } from '../lib/base62.ts'
 import { compileCidrs } from '../lib/cidr.ts'
 import type { Clock } from '../lib/clock.ts'
+import { frozenCopy } from '../lib/frozen-copy.ts'
 import type { Environment } from '../principal.ts'
 import type { Scope, ScopeCatalogue } from '../scopes.ts'
 import type { Digester } from './digest.ts'
 import { environmentOf, hintOf } from './format.ts'
 import { generateKey, generateKeyId } from './generate.ts'
-import { checkRecord, copyRecord } from './record.ts'
+import { checkRecord } from './record.ts'
 import type { KeyRecord, KeyStore } from './store.ts'
 
 interface KeyFacts {
@@ -85,7 +86,7 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
     await store.insert(record)
     settings.forgetMisses()
     settings.onChange({ name, record, by: record.createdBy, fields: FIELDS.filter((each) => isSet(record[each])) })
-    return copyRecord(record)
+    return frozenCopy(record)
   }
   return Object.freeze({
     create: async (request: CreateKey) => {
@@ -121,7 +122,7 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
 function readable(record: KeyRecord): KeyRecord {
   const checked = checkRecord(record)
   if (checked === null) throw new KeyError('KEY_INVALID', 'record', 'is broken in the store.')
-  return copyRecord(checked)
+  return frozenCopy(checked)
 }
 
 interface CheckedFacts {

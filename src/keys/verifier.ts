@@ -1,15 +1,16 @@
 import { hash } from 'node:crypto'
-import { deny, type Denial, type Reason } from '../decision.ts'
+import { deny, type Denial } from '../decision.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Environment, Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
-import { createAsker, type StoreAnswer } from './asker.ts'
+import { createAsker } from './asker.ts'
 import { createChanges } from './changes.ts'
 import type { Digester } from './digest.ts'
 import { environmentOf } from './format.ts'
-import { createKeyCache, type CachedKey } from './key-cache.ts'
-import { checkRecord, statusAt } from './record.ts'
-import type { KeyRecord, KeyStore } from './store.ts'
+import { createKeyCache } from './key-cache.ts'
+import { createLookUps, type LookedUp, type LookUps, type Question } from './look-up.ts'
+import { statusAt } from './record.ts'
+import type { KeyStore } from './store.ts'
 
 /** Seconds until the caller's failure budget is whole again; 0: within budget. Asked only before a look-up of a key that is not cached. */
 export type BudgetCheck = () => number
@@ -52,17 +53,6 @@ export interface KeyVerifierSettings {
 }
 
 type Found = Identity | Denial
-type LookedUp = CachedKey | 'none' | Extract<Reason, 'store_unavailable' | 'store_invalid_record'>
-
-/** A question to the store, and how its answer is recognised as one to it. */
-interface Question {
-  readonly slot: string
-  ask(signal: AbortSignal): Promise<unknown>
-  fits(record: KeyRecord): boolean
-}
-
-/** An answer that was overtaken by a change is asked again, so often. */
-const MAX_ROUNDS = 3
 
 const UNKNOWN: Denial = deny('key_unknown', 'api-key')
 
@@ -72,96 +62,30 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
   const cache = createKeyCache(settings.cacheEntries, settings.catalogue)
   const asker = createAsker(settings.timeoutMs, clock)
   const changes = createChanges(store, clock, (keyId) => {
+    // A change of a key that is not cached may be the making of one that was missed a moment ago.
     if (cache.drop(keyId) === 0) cache.forgetMisses()
   })
-  const flights = new Map<string, Promise<LookedUp>>()
-  const freshMs = settings.cacheSeconds * 1000
-  const staleMs = freshMs + settings.staleIfErrorSeconds * 1000
-  const missMs = settings.missCacheSeconds * 1000
-
-  const isFresh = ({ storedAt }: CachedKey) => storedAt >= changes.trustedFrom() && clock.monotonicMs() < storedAt + freshMs
-  const isStale = ({ storedAt }: CachedKey) => clock.monotonicMs() < storedAt + staleMs
-  const isMissed = (slot: string) => clock.monotonicMs() < (cache.missedAt(slot) ?? Number.NEGATIVE_INFINITY) + missMs
-
-  /** One look-up a slot, however many wait for it. */
-  const lookUp = (question: Question): Promise<LookedUp> => {
-    const known = flights.get(question.slot)
-    if (known !== undefined) return known
-    const flight = rounds(question).finally(() => flights.delete(question.slot))
-    flights.set(question.slot, flight)
-    return flight
-  }
-
-  const rounds = async (question: Question): Promise<LookedUp> => {
-    void changes.subscribe()
-    for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const flight = changes.begin()
-      const askedAt = clock.monotonicMs()
-      const read = readAnswer(await asker.ask((signal) => question.ask(signal)), question)
-      flight.land()
-      if (typeof read === 'string' && read !== 'none') return staleOr(question.slot, read)
-      if (flight.overtaken(read === 'none' ? null : read.id)) continue
-      if (read !== 'none') return cache.put(question.slot, read, askedAt)
-      cache.miss(question.slot, askedAt)
-      return 'none'
-    }
-    return staleOr(question.slot, 'store_unavailable')
-  }
-
-  const staleOr = (slot: string, reason: Extract<LookedUp, string>): LookedUp => {
-    const cached = cache.get(slot)
-    return cached !== undefined && isStale(cached) ? cached : reason
-  }
-
-  const byKey = (slot: string, key: string): Question => {
-    const digests = digester.all(key)
-    return {
-      slot,
-      ask: (signal) => store.find({ digests, reveal: () => key }, { signal }),
-      fits: (record) => digests.includes(record.digest) && record.environment === environmentOf(key),
-    }
-  }
-  const byId = (slot: string, id: string): Question => ({
-    slot,
-    ask: (signal) => store.get(id, { signal }),
-    fits: (record) => record.id === id,
-  })
-
-  const verifyUncached = (slot: string, key: string, overBudget: BudgetCheck): Found | Promise<Found> => {
-    const known = cache.get(slot) !== undefined
-    if (!known) {
-      if (isMissed(slot)) return UNKNOWN
-      const named = environmentOf(key)
-      if (named === null) return deny('key_malformed', 'api-key')
-      if (named !== environment) return deny('environment_mismatch', 'api-key')
-      const retryAfterSeconds = flights.has(slot) ? 0 : overBudget()
-      if (retryAfterSeconds > 0) return deny('rate_limited', 'api-key', { retryAfterSeconds })
-    }
-    return lookUp(byKey(slot, key)).then((found) => outcomeOf(found, clock.now()))
-  }
+  const lookUps = createLookUps({ ...settings, cache, asker, changes })
+  const uncached = { ...settings, lookUps }
 
   return Object.freeze({
     verify: (key: string, overBudget: BudgetCheck) => {
       // The digest comes before the look at the key's form: only a well-formed key can be in the cache.
       const slot = hash('sha256', key, 'base64url')
-      const cached = cache.get(slot)
-      return cached !== undefined && isFresh(cached)
-        ? outcomeOf(cached, clock.now())
-        : verifyUncached(slot, key, overBudget)
+      const cached = lookUps.fresh(slot)
+      return cached === undefined ? verifyUncached(uncached, { slot, key }, overBudget) : outcomeOf(cached, clock.now())
     },
     issuingKey: (id: string) => {
       const slot = `id:${id}`
-      const cached = cache.get(slot)
       const state = (found: LookedUp) => issuingState(found, environment, clock.now())
-      if (cached !== undefined && isFresh(cached)) return state(cached)
-      return isMissed(slot) ? 'bad' : lookUp(byId(slot, id)).then(state)
+      const cached = lookUps.fresh(slot)
+      if (cached !== undefined) return state(cached)
+      return lookUps.missed(slot) ? 'bad' : lookUps.ask(byId(store, slot, id)).then(state)
     },
-    forgetMisses: cache.forgetMisses,
+    forgetMisses: () => cache.forgetMisses(),
     ready: async (signal: AbortSignal) => {
       await changes.subscribe()
-      await (store.ready === undefined
-        ? store.find({ digests: [digester.first('')], reveal: () => '' }, { signal })
-        : store.ready(signal))
+      await (store.ready === undefined ? probe(store, digester, signal) : store.ready(signal))
     },
     health: () =>
       Object.freeze({
@@ -177,12 +101,41 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
   })
 }
 
-/** A store that answers with something that is no record, or not the one that was asked for, has not answered. */
-function readAnswer(answer: StoreAnswer, question: Question): KeyRecord | 'none' | 'store_unavailable' | 'store_invalid_record' {
-  if (answer.kind === 'failed') return 'store_unavailable'
-  if (answer.value === null) return 'none'
-  const record = checkRecord(answer.value)
-  return record !== null && question.fits(record) ? record : 'store_invalid_record'
+type Uncached = KeyVerifierSettings & { readonly lookUps: LookUps }
+
+/** What costs nothing comes first; a key that was cached lately, and is only stale, is always asked for again. */
+function verifyUncached(
+  { lookUps, environment, clock, store, digester }: Uncached,
+  { slot, key }: { slot: string; key: string },
+  overBudget: BudgetCheck,
+): Found | Promise<Found> {
+  if (!lookUps.known(slot)) {
+    if (lookUps.missed(slot)) return UNKNOWN
+    const named = environmentOf(key)
+    if (named === null) return deny('key_malformed', 'api-key')
+    if (named !== environment) return deny('environment_mismatch', 'api-key')
+    const retryAfterSeconds = lookUps.underWay(slot) ? 0 : overBudget()
+    if (retryAfterSeconds > 0) return deny('rate_limited', 'api-key', { retryAfterSeconds })
+  }
+  return lookUps.ask(byKey({ store, digester, slot, key })).then((found) => outcomeOf(found, clock.now()))
+}
+
+function byKey({ store, digester, slot, key }: { store: KeyStore; digester: Digester; slot: string; key: string }): Question {
+  const digests = digester.all(key)
+  return {
+    slot,
+    ask: (signal) => store.find({ digests, reveal: () => key }, { signal }),
+    fits: (record) => digests.includes(record.digest) && record.environment === environmentOf(key),
+  }
+}
+
+function byId(store: KeyStore, slot: string, id: string): Question {
+  return { slot, ask: (signal) => store.get(id, { signal }), fits: (record) => record.id === id }
+}
+
+/** A look-up that no key can have: whether the store answers is all that it asks. */
+async function probe(store: KeyStore, digester: Digester, signal: AbortSignal): Promise<void> {
+  await store.find({ digests: [digester.first('')], reveal: () => '' }, { signal })
 }
 
 function outcomeOf(found: LookedUp, now: number): Found {

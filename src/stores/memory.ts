@@ -1,79 +1,38 @@
-import { StoreConflict } from '../errors.ts'
-import { copyRecord } from '../keys/record.ts'
-import type { KeyChange, KeyLookup, KeyRecord, KeyStore } from '../keys/store.ts'
+import { StoreConflict, type KeyChange, type KeyLookup, type KeyRecord, type KeyStore } from '../keys/store.ts'
+import { frozenCopy } from '../lib/frozen-copy.ts'
 
 const MAX_PAGE = 1000
 
 /** Keys in the memory of this process: for tests, development and small fixed sets. Nothing outlives the process. */
 export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
-  const byId = new Map<string, KeyRecord>()
-  const byDigest = new Map<string, KeyRecord>()
+  const table = createTable()
   const revoked = new Map<string, Date>()
   const watchers = new Set<(change: KeyChange) => void>()
-
-  const put = (record: KeyRecord): KeyRecord => {
-    const copy = copyRecord(record)
-    byId.set(copy.id, copy)
-    byDigest.set(copy.digest, copy)
-    return copy
-  }
   const tell = (change: KeyChange) => {
     for (const watcher of watchers) watcher(change)
   }
-  const free = ({ id, digest }: KeyRecord) => {
-    if (byId.has(id) || byDigest.has(digest)) throw new StoreConflict('A record with this id or digest exists.')
-  }
-  const existing = (id: string): KeyRecord => {
-    const record = byId.get(id)
-    if (record === undefined) throw new StoreConflict('No record has this id.')
-    return record
-  }
-  const change = (record: KeyRecord, members: Partial<KeyRecord>): KeyRecord => {
-    byDigest.delete(record.digest)
-    return put({ ...record, ...members, id: record.id })
-  }
+  for (const record of records) table.add(record)
 
-  for (const record of records) {
-    free(record)
-    put(record)
-  }
   return Object.freeze({
     name: 'memory',
     can: Object.freeze({ write: true, watch: true, list: true, get: true, revocations: true }),
-    find: async ({ digests }: KeyLookup) => {
-      const digest = digests.find((each) => byDigest.has(each))
-      const record = digest === undefined ? undefined : byDigest.get(digest)
-      return record === undefined ? null : copyRecord(record)
-    },
-    get: async (id: string) => {
-      const record = byId.get(id)
-      return record === undefined ? null : copyRecord(record)
-    },
+    find: async ({ digests }: KeyLookup) => copyOrNull(table.withDigest(digests)),
+    get: async (id: string) => copyOrNull(table.withId(id)),
     insert: async (record: KeyRecord) => {
-      free(record)
-      put(record)
+      table.add(record)
       tell({ keyId: record.id })
     },
     replace: async (old: KeyRecord, fresh: KeyRecord) => {
-      const record = existing(old.id)
-      if (record.replacedBy !== null || record.revokedAt !== null) throw new StoreConflict('The record has changed.')
-      free(fresh)
-      change(record, old)
-      put(fresh)
+      table.replace(old, fresh)
       tell({ keyId: old.id })
       tell({ keyId: fresh.id })
     },
     update: async (id: string, members: Partial<KeyRecord>) => {
-      const record = change(existing(id), members)
+      const record = table.change(id, members)
       tell({ keyId: id })
-      return copyRecord(record)
+      return frozenCopy(record)
     },
-    list: async ({ organizationId, after = '', limit = 100 }: { organizationId?: string; after?: string; limit?: number }) =>
-      [...byId.values()]
-        .filter((each) => (organizationId === undefined || each.organizationId === organizationId) && each.id > after)
-        .toSorted((a, b) => (a.id < b.id ? -1 : 1))
-        .slice(0, Math.min(limit, MAX_PAGE))
-        .map(copyRecord),
+    list: async (query: ListQuery) => table.page(query).map((record) => frozenCopy(record)),
     revokeToken: async ({ tokenId, expiresAt }: { tokenId: string; expiresAt: Date }) => {
       revoked.set(tokenId, new Date(expiresAt))
       tell({ tokenId })
@@ -84,4 +43,58 @@ export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
       return async () => void watchers.delete(on)
     },
   })
+}
+
+interface ListQuery {
+  organizationId?: string
+  after?: string
+  limit?: number
+}
+
+function copyOrNull(record: KeyRecord | undefined): KeyRecord | null {
+  return record === undefined ? null : frozenCopy(record)
+}
+
+/** Records by id and by digest; each a copy that nobody else holds. */
+function createTable() {
+  const byId = new Map<string, KeyRecord>()
+  const byDigest = new Map<string, KeyRecord>()
+  const put = (record: KeyRecord): KeyRecord => {
+    const copy = frozenCopy(record)
+    byId.set(copy.id, copy)
+    byDigest.set(copy.digest, copy)
+    return copy
+  }
+  const checkFree = ({ id, digest }: KeyRecord) => {
+    if (byId.has(id) || byDigest.has(digest)) throw new StoreConflict('A record with this id or digest exists.')
+  }
+  const change = (id: string, members: Partial<KeyRecord>): KeyRecord => {
+    const record = byId.get(id)
+    if (record === undefined) throw new StoreConflict('No record has this id.')
+    byDigest.delete(record.digest)
+    return put({ ...record, ...members, id })
+  }
+  return {
+    withId: (id: string) => byId.get(id),
+    withDigest: (digests: readonly string[]) => byDigest.get(digests.find((each) => byDigest.has(each)) ?? ''),
+    add: (record: KeyRecord) => {
+      checkFree(record)
+      put(record)
+    },
+    change,
+    replace: (old: KeyRecord, fresh: KeyRecord) => {
+      const record = byId.get(old.id)
+      if (record === undefined || record.replacedBy !== null || record.revokedAt !== null) {
+        throw new StoreConflict('The record has changed.')
+      }
+      checkFree(fresh)
+      change(old.id, old)
+      put(fresh)
+    },
+    page: ({ organizationId, after = '', limit = 100 }: ListQuery) =>
+      [...byId.values()]
+        .filter((each) => (organizationId === undefined || each.organizationId === organizationId) && each.id > after)
+        .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+        .slice(0, Math.min(limit, MAX_PAGE)),
+  }
 }
