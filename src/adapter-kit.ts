@@ -23,7 +23,7 @@ import {
 
 export type { AuditHandle } from './audit-notes.ts'
 export type { Auth } from './auth.ts'
-export type { Call } from './exchange.ts'
+export type { Call, Place } from './exchange.ts'
 export type { Verdict } from './guard.ts'
 export type { Principal } from './principal.ts'
 export type {

@@ -30,56 +30,63 @@ export function createAsker(timeoutMs: number, clock: Clock): Asker {
     lastProbe = clock.monotonicMs()
     return true
   }
-  const gaveUp = (controller: AbortController) => {
+  const ranOut = (controller: AbortController) => {
     hanging.add(controller)
     lastProbe = clock.monotonicMs()
     failed = true
   }
-  const settled = (controller: AbortController, { probe, value }: { probe: boolean; value: unknown }) => {
-    // Settled too late: the caller has his answer already.
-    if (hanging.delete(controller) || controller.signal.aborted) return
-    failed = value === null
-    if (probe && !failed) hanging.clear()
-  }
-
-  const ask = <T extends string | object>(question: (signal: AbortSignal) => Promise<T>): Promise<T | null> => {
-    if (!mayAsk()) return Promise.resolve(null)
-    const controller = new AbortController()
-    const probe = hanging.size > 0
-    return new Promise<T | null>((resolve) => {
-      const end = (value: T | null) => {
-        clearTimeout(timer)
-        open.delete(leave)
-        resolve(value)
-      }
-      const leave = () => {
-        end(null)
-        controller.abort()
-      }
-      // An answer may have arrived while this process was busy: it is read before the question is given up.
-      const timer = setTimeout(() => {
-        setImmediate(() => {
-          if (!open.has(leave)) return
-          gaveUp(controller)
-          leave()
-        })
-      }, timeoutMs)
-      timer.unref()
-      open.add(leave)
-      const settle = (value: T | null) => {
-        settled(controller, { probe, value })
-        end(value)
-      }
-      question(controller.signal).then(settle, () => settle(null))
-    })
+  const settled = (answered: boolean, probe: boolean) => {
+    failed = !answered
+    if (answered && probe) hanging.clear()
   }
 
   return Object.freeze({
-    ask,
+    ask: <T extends string | object>(question: (signal: AbortSignal) => Promise<T>): Promise<T | null> => {
+      if (!mayAsk()) return Promise.resolve(null)
+      const probe = hanging.size > 0
+      return new Promise((resolve) => {
+        const controller = new AbortController()
+        const end = (value: T | null) => {
+          stopTimer()
+          open.delete(leave)
+          resolve(value)
+        }
+        const leave = () => {
+          end(null)
+          controller.abort()
+        }
+        const stopTimer = startDeadline(timeoutMs, () => {
+          ranOut(controller)
+          leave()
+        })
+        open.add(leave)
+        const settle = (value: T | null) => {
+          hanging.delete(controller)
+          if (controller.signal.aborted) return
+          settled(value !== null, probe)
+          end(value)
+        }
+        const asked = async () => question(controller.signal)
+        asked().then(settle, () => settle(null))
+      })
+    },
     reachable: () => !failed && hanging.size === 0,
     stop: () => {
       stopped = true
       for (const leave of open) leave()
     },
   })
+}
+
+/** Real time, whatever the clock says. An answer that arrived while this process was busy is read before the time is up. */
+function startDeadline(ms: number, onEnd: () => void): () => void {
+  let immediate: NodeJS.Immediate | null = null
+  const timer = setTimeout(() => {
+    immediate = setImmediate(onEnd)
+  }, ms)
+  timer.unref()
+  return () => {
+    clearTimeout(timer)
+    if (immediate !== null) clearImmediate(immediate)
+  }
 }

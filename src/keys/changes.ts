@@ -1,14 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
+import { createFlights, type Flight } from './flights.ts'
 import type { KeyChange, KeyStore } from './store.ts'
-
-/** One question under way: told of every change that happens meanwhile, so that an old answer is never taken for the new one. */
-export interface Flight {
-  /** Which run of the feed it began in. */
-  readonly epoch: number
-  /** Whether this key (with `null`: any) changed since the question was put. */
-  overtaken(keyId: string | null): boolean
-  land(): void
-}
 
 /** The store's feed of changes. */
 export interface Changes {
@@ -19,9 +11,12 @@ export interface Changes {
   made(): void
   /** `null`: the store has no feed. */
   watching(): boolean | null
-  /** Subscribes, if that has not been done; at most one try a second where it fails. Never rejects. */
-  subscribe(): Promise<void>
-  stop(): void
+  /**
+   * Subscribes, if that has not been done; at most one try a second where it fails. Resolves when the store has answered,
+   * never rejects; `null`: there is nothing to wait for.
+   */
+  subscribe(): Promise<void> | null
+  stop(): Promise<void>
 }
 
 export interface ChangeListener {
@@ -41,12 +36,13 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
   let state: State = 'idle'
   let epoch = 0
   let lastTry = Number.NEGATIVE_INFINITY
-  let subscription: Promise<void> | null = null
+  let connecting: Promise<void> | null = null
   let unsubscribe: (() => Promise<void>) | null = null
 
   const up = () => {
     state = 'up'
     epoch += 1
+    flights.overtakeMisses()
     listener.resumed()
   }
   const onChange = (change: KeyChange) => {
@@ -65,26 +61,20 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
   const connect = async () => {
     try {
       const leave = await store.watch?.(onChange)
-      if (typeof leave === 'function') unsubscribe = leave
-      if (state === 'stopped') await leaveFeed()
-      else if (state === 'connecting') up()
+      if (state === 'stopped') await leave?.()
+      else if (typeof leave === 'function') unsubscribe = leave
+      if (state === 'connecting') up()
     } catch {
-      subscription = null
-      if (state === 'connecting') state = 'idle'
+      if (state !== 'stopped') state = 'idle'
     }
   }
-  const leaveFeed = async () => {
-    const leave = unsubscribe
-    unsubscribe = null
-    await leave?.()
-  }
   const subscribe = () => {
-    if (subscription !== null) return subscription
-    if (!hasFeed || state === 'stopped' || clock.monotonicMs() - lastTry < RETRY_MS) return Promise.resolve()
+    if (state === 'connecting') return connecting
+    if (!hasFeed || state !== 'idle' || clock.monotonicMs() - lastTry < RETRY_MS) return null
     lastTry = clock.monotonicMs()
     state = 'connecting'
-    subscription = connect()
-    return subscription
+    connecting = connect()
+    return connecting
   }
 
   return Object.freeze({
@@ -93,44 +83,15 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
     made: flights.overtakeMisses,
     watching: () => (hasFeed ? state === 'up' : null),
     subscribe,
-    stop: () => {
+    stop: async () => {
       state = 'stopped'
-      // A feed that cannot be left is of no concern any more: its changes are no longer heard.
-      leaveFeed().catch(() => undefined)
+      try {
+        await unsubscribe?.()
+      } catch {
+        // A feed that cannot be left is of no concern any more: its changes are no longer heard.
+      }
     },
   })
-}
-
-interface Flights {
-  begin(epoch: number): Flight
-  /** `null`: whatever is under way. */
-  overtake(keyId: string | null): void
-  overtakeMisses(): void
-}
-
-function createFlights(): Flights {
-  const flying = new Set<{ readonly ids: Set<string>; all: boolean; misses: boolean }>()
-  return {
-    begin: (epoch) => {
-      const flight = { ids: new Set<string>(), all: false, misses: false }
-      flying.add(flight)
-      return {
-        epoch,
-        overtaken: (keyId) => flight.all || (keyId === null ? flight.misses : flight.ids.has(keyId)),
-        land: () => void flying.delete(flight),
-      }
-    },
-    overtake: (keyId) => {
-      for (const flight of flying) {
-        if (keyId === null) flight.all = true
-        else flight.ids.add(keyId)
-        flight.misses = true
-      }
-    },
-    overtakeMisses: () => {
-      for (const flight of flying) flight.misses = true
-    },
-  }
 }
 
 function keyIdOf(change: unknown): string | null {

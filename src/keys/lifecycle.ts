@@ -1,6 +1,5 @@
-import { KeyError, StoreCapabilityError } from '../errors.ts'
+import { KeyError, StoreCapabilityError, StoreConflict } from '../errors.ts'
 import type { RandomBytes } from '../lib/base62.ts'
-import { compileCidrs } from '../lib/cidr.ts'
 import type { Clock } from '../lib/clock.ts'
 import { frozenCopy } from '../lib/frozen-copy.ts'
 import type { Environment } from '../principal.ts'
@@ -8,10 +7,12 @@ import type { Scope, ScopeCatalogue } from '../scopes.ts'
 import type { Digester } from './digest.ts'
 import { environmentOf, hintOf } from './format.ts'
 import { generateKey, generateKeyId } from './generate.ts'
+import { ownMember, readKeyFacts, readOrganization, type KeyFacts } from './key-request.ts'
 import { checkRecord } from './record.ts'
 import type { KeyRecord, KeyStore } from './store.ts'
 
-interface KeyFacts {
+interface NewKey {
+  /** Printable ASCII. */
   readonly organizationId: string
   /** For people. */
   readonly name: string
@@ -24,11 +25,11 @@ interface KeyFacts {
   readonly by: string
 }
 
-export interface CreateKey extends KeyFacts {
+export interface CreateKey extends NewKey {
   readonly environment: Environment
 }
 
-export interface ImportKey extends KeyFacts {
+export interface ImportKey extends NewKey {
   /** A key issued elsewhere, in either form; digested and forgotten. Its prefix says the environment. */
   readonly key: string
 }
@@ -41,10 +42,14 @@ export interface ListKeys {
   readonly limit?: number | undefined
 }
 
-/** `auth.keys`. Whatever is wrong with a request is a `KeyError` that names the member, and nothing is written. */
+/**
+ * `auth.keys`. Whatever is wrong with a request is a `KeyError` that names the member, and nothing is written; what the
+ * store cannot do is a `StoreCapabilityError`; an outage is the store's own error. Records are frozen copies.
+ */
 export interface KeyAdmin {
   /** Makes a key. The full text is in the result, this once and never again. */
   readonly create: (request: CreateKey) => Promise<{ readonly key: string; readonly record: KeyRecord }>
+  /** Takes in a key issued elsewhere. `KeyError` `KEY_EXISTS` where the store has it. */
   readonly import: (request: ImportKey) => Promise<{ readonly record: KeyRecord }>
   readonly get: (id: string) => Promise<KeyRecord | null>
   /** In order of id. */
@@ -72,131 +77,87 @@ export interface KeyAdminSettings {
 }
 
 const FIELDS = ['name', 'scopes', 'allowedCidrs', 'expiresAt'] as const
-const ADMIN_DEADLINE_MS = 10_000
+const DEADLINE_MS = 10_000
+const MAX_PAGE = 1000
 
 export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
-  const { store, digester, catalogue, clock, random } = settings
-  const insert = async (name: KeyAdminChange['name'], key: string, request: KeyFacts) => {
-    if (!store.can.write) throw new StoreCapabilityError(`The store ${store.name} cannot be written.`)
-    const environment = environmentOf(key)
-    if (environment === null) throw new KeyError('KEY_INVALID', 'key', 'is no well-formed key.')
-    const facts = checkFacts(request, { catalogue, now: clock.now() })
-    const record = recordOf(facts, { key, environment, id: generateKeyId(random), digest: digester.first(key), now: clock.now() })
-    settings.beforeChange()
-    await store.insert(record)
-    settings.forgetMisses()
-    settings.onChange({ name, record, by: record.createdBy, fields: FIELDS.filter((each) => isSet(record[each])) })
-    return frozenCopy(record)
-  }
+  const { store } = settings
   return Object.freeze({
     create: async (request: CreateKey) => {
-      const environment = own(request, 'environment')
+      canOrThrow(store, 'write')
+      const environment = ownMember(request, 'environment')
       if (environment !== 'live' && environment !== 'test') {
-        throw new KeyError('KEY_ENVIRONMENT', 'environment', "is neither 'live' nor 'test'.")
+        throw new KeyError('KEY_ENVIRONMENT', 'environment', "expected 'live' or 'test'.")
       }
-      const key = generateKey(environment, random)
-      return Object.freeze({ key, record: await insert('key.create', key, request) })
+      const facts = readKeyFacts(request, { catalogue: settings.catalogue, now: settings.clock.now() })
+      const key = generateKey(environment, settings.random)
+      return Object.freeze({ key, record: await insert(settings, 'key.create', recordOf(settings, key, facts)) })
     },
     import: async (request: ImportKey) => {
-      const key = own(request, 'key')
-      if (typeof key !== 'string') throw new KeyError('KEY_INVALID', 'key', 'is no well-formed key.')
-      return Object.freeze({ record: await insert('key.import', key, request) })
+      canOrThrow(store, 'write')
+      const key = ownMember(request, 'key')
+      if (typeof key !== 'string' || environmentOf(key) === null) {
+        throw new KeyError('KEY_INVALID', 'key', 'expected a well-formed API key.')
+      }
+      const facts = readKeyFacts(request, { catalogue: settings.catalogue, now: settings.clock.now() })
+      await mustBeNew(settings, key)
+      return Object.freeze({ record: await insert(settings, 'key.import', recordOf(settings, key, facts)) })
     },
     get: async (id: string) => {
-      if (!store.can.get) throw new StoreCapabilityError(`The store ${store.name} cannot look keys up by id.`)
-      const record = await store.get(id, { signal: AbortSignal.timeout(ADMIN_DEADLINE_MS) })
-      return record === null ? null : readable(record)
+      canOrThrow(store, 'get')
+      if (typeof id !== 'string') throw new KeyError('KEY_INVALID', 'id', 'expected a string.')
+      const record = await store.get(id, { signal: AbortSignal.timeout(DEADLINE_MS) })
+      return record === null ? null : readable(record, (each) => each.id === id)
     },
-    list: async ({ organizationId, after, limit = 100 }: ListKeys) => {
-      if (!store.can.list) throw new StoreCapabilityError(`The store ${store.name} cannot list keys.`)
-      if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1000) {
-        throw new KeyError('KEY_INVALID', 'limit', 'is no whole number from 1 to 1000.')
-      }
-      const query = { organizationId, limit, ...(after === undefined ? {} : { after }) }
-      return Object.freeze((await store.list(query)).map(readable))
+    list: async (request: ListKeys) => {
+      canOrThrow(store, 'list')
+      const query = readQuery(request)
+      const records = await store.list(query)
+      return Object.freeze(
+        records.map((record) => readable(record, (each) => each.organizationId === query.organizationId)),
+      )
     },
   })
 }
 
-/** For people: a record that is broken is an error here, never shown in part. */
-function readable(record: KeyRecord): KeyRecord {
-  const checked = checkRecord(record)
-  if (checked === null) throw new KeyError('KEY_INVALID', 'record', 'is broken in the store.')
-  return frozenCopy(checked)
-}
-
-interface CheckedFacts {
-  readonly organizationId: string
-  readonly name: string
-  readonly scopes: readonly string[]
-  readonly allowedCidrs: readonly string[]
-  readonly expiresAt: Date | null
-  readonly by: string
-}
-
-function checkFacts(request: KeyFacts, { catalogue, now }: { catalogue: ScopeCatalogue; now: number }): CheckedFacts {
-  return {
-    organizationId: checkText(request, 'organizationId', /^[\x21-\x7e]{1,128}$/),
-    name: checkText(request, 'name', /^[^\p{Cc}]{1,128}$/u),
-    scopes: checkScopes(own(request, 'scopes'), catalogue),
-    allowedCidrs: checkCidrs(own(request, 'allowedCidrs')),
-    expiresAt: checkExpiry(own(request, 'expiresAt'), now),
-    by: checkText(request, 'by', /^[A-Za-z0-9._@:+-]{1,128}$/),
-  }
-}
-
-function checkText(request: KeyFacts, member: 'organizationId' | 'name' | 'by', form: RegExp): string {
-  const value = own(request, member)
-  if (typeof value === 'string' && form.test(value)) return value
-  throw new KeyError('KEY_INVALID', member, `is missing, or does not match ${form.source}.`)
-}
-
-function checkScopes(scopes: unknown, catalogue: ScopeCatalogue): readonly string[] {
-  if (!Array.isArray(scopes)) throw new KeyError('KEY_INVALID', 'scopes', 'is no list of scopes.')
-  for (const [index, scope] of scopes.entries()) {
-    if (typeof scope !== 'string' || !catalogue.has(scope)) {
-      throw new KeyError('KEY_SCOPE_UNKNOWN', `scopes[${index}]`, `is none of ${catalogue.names().join(', ')}.`)
-    }
-  }
-  return Object.freeze([...new Set(scopes as string[])])
-}
-
-function checkCidrs(rules: unknown): readonly string[] {
-  if (rules === undefined) return Object.freeze([])
-  if (!Array.isArray(rules) || !rules.every((rule) => typeof rule === 'string')) {
-    throw new KeyError('KEY_INVALID', 'allowedCidrs', 'is no list of CIDR blocks.')
-  }
+async function insert(settings: KeyAdminSettings, name: KeyAdminChange['name'], record: KeyRecord): Promise<KeyRecord> {
+  settings.beforeChange()
   try {
-    compileCidrs(rules)
+    await settings.store.insert(frozenCopy(record))
   } catch (error) {
-    throw new KeyError('KEY_INVALID', 'allowedCidrs', error instanceof Error ? error.message : 'holds a bad rule.')
+    throw error instanceof StoreConflict ? exists() : error
   }
-  return Object.freeze([...rules])
+  settings.forgetMisses()
+  const fields = FIELDS.filter((each) => isSet(record[each]))
+  settings.onChange(Object.freeze({ name, record, by: record.createdBy, fields: Object.freeze(fields) }))
+  return frozenCopy(record)
 }
 
-function checkExpiry(expiresAt: unknown, now: number): Date | null {
-  if (expiresAt === undefined || expiresAt === null) return null
-  if (!(expiresAt instanceof Date) || !(expiresAt.getTime() > now)) {
-    throw new KeyError('KEY_INVALID', 'expiresAt', 'is no Date in the future.')
-  }
-  return new Date(expiresAt)
+/**
+ * A second record of one key, under the digest of another pepper, would live on when the first is revoked. (Two imports at
+ * the same time with one pepper are told apart by the store.)
+ */
+async function mustBeNew({ store, digester }: KeyAdminSettings, key: string): Promise<void> {
+  const lookup = { digests: digester.all(key), reveal: () => key }
+  if ((await store.find(lookup, { signal: AbortSignal.timeout(DEADLINE_MS) })) !== null) throw exists()
 }
 
-function recordOf(
-  facts: CheckedFacts,
-  made: { key: string; environment: Environment; id: string; digest: string; now: number },
-): KeyRecord {
+function exists(): KeyError {
+  return new KeyError('KEY_EXISTS', 'key', 'the store has this key already.')
+}
+
+function recordOf({ digester, clock, random }: KeyAdminSettings, key: string, facts: KeyFacts): KeyRecord {
   return Object.freeze({
-    id: made.id,
+    id: generateKeyId(random),
     organizationId: facts.organizationId,
-    environment: made.environment,
+    environment: environmentOf(key) ?? 'test',
     name: facts.name,
     scopes: facts.scopes,
-    hint: hintOf(made.key),
-    digest: made.digest,
+    hint: hintOf(key),
+    digest: digester.first(key),
     allowedCidrs: facts.allowedCidrs,
-    createdAt: new Date(made.now),
-    createdBy: facts.by,
+    createdAt: new Date(clock.now()),
+    createdBy: facts.createdBy,
     expiresAt: facts.expiresAt,
     rotatedAt: null,
     validUntil: null,
@@ -207,11 +168,29 @@ function recordOf(
   })
 }
 
-function isSet(value: unknown): boolean {
-  return Array.isArray(value) ? value.length > 0 : value !== null
+function canOrThrow({ name, can }: KeyStore, what: 'write' | 'get' | 'list'): void {
+  if (can[what] !== true) throw new StoreCapabilityError(`The key store '${name}' cannot ${what}.`)
 }
 
-/** Own members only: nothing inherited can become a scope or an expiry. */
-function own(object: object, name: string): unknown {
-  return typeof object === 'object' && object !== null && Object.hasOwn(object, name) ? Reflect.get(object, name) : undefined
+function readQuery(request: unknown): { organizationId: string; after?: string; limit: number } {
+  const organizationId = readOrganization(request)
+  const after = ownMember(request, 'after')
+  const limit = ownMember(request, 'limit') ?? 100
+  if (after !== undefined && typeof after !== 'string')
+    throw new KeyError('KEY_INVALID', 'after', 'expected the id of a key.')
+  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+    throw new KeyError('KEY_INVALID', 'limit', `expected a whole number from 1 to ${MAX_PAGE}.`)
+  }
+  return after === undefined ? { organizationId, limit } : { organizationId, after, limit }
+}
+
+/** A record that is broken, or not what was asked for, is an error here, never shown in part. */
+function readable(record: KeyRecord, fits: (record: KeyRecord) => boolean): KeyRecord {
+  const checked = checkRecord(record)
+  if (checked === null || !fits(checked)) throw new KeyError('KEY_INVALID', 'record', 'is broken in the store.')
+  return checked
+}
+
+function isSet(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== null
 }

@@ -1,10 +1,14 @@
 import type { Reason } from '../decision.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Asker, StoreAnswer } from './asker.ts'
+import type { ScopeCatalogue } from '../scopes.ts'
+import type { Asker } from './asker.ts'
 import type { Changes } from './changes.ts'
-import type { CachedKey, KeyCache } from './key-cache.ts'
+import type { Flight } from './flights.ts'
+import { identityOf, type CachedKey, type KeyCache } from './key-cache.ts'
 import { checkRecord } from './record.ts'
 import type { KeyRecord } from './store.ts'
+
+export type LookedUp = CachedKey | Extract<Reason, 'key_unknown' | 'store_unavailable' | 'store_invalid_record'>
 
 /** A question to the store, and how its answer is recognised as one to it. */
 export interface Question {
@@ -14,89 +18,103 @@ export interface Question {
   fits(record: KeyRecord): boolean
 }
 
-export type LookedUp = CachedKey | 'none' | Extract<Reason, 'store_unavailable' | 'store_invalid_record'>
-
-/** Cached answers, and one look-up at a time for what is not cached. */
 export interface LookUps {
-  /** The answer that may be used without asking. */
-  fresh(slot: string): CachedKey | undefined
-  /** Cached, fresh or stale: such a key is never held against a failure budget. */
-  known(slot: string): boolean
-  missed(slot: string): boolean
+  /** Asks the store and remembers what it said; one question a slot at a time, however many wait for it. Never rejects. */
+  find(question: Question): Promise<LookedUp>
   underWay(slot: string): boolean
-  ask(question: Question): Promise<LookedUp>
 }
 
-export interface LookUpParts {
-  readonly cache: KeyCache
+export interface LookUpSettings {
   readonly asker: Asker
   readonly changes: Changes
+  readonly cache: KeyCache
+  readonly catalogue: ScopeCatalogue
   readonly clock: Clock
-  readonly cacheSeconds: number
-  readonly missCacheSeconds: number
-  readonly staleIfErrorSeconds: number
 }
 
-/** An answer that was overtaken by a change is asked again, so often. */
+/** How often a question is put whose answer was overtaken by a change. */
 const MAX_ROUNDS = 3
 
-export function createLookUps(parts: LookUpParts): LookUps {
-  const { cache, changes, clock } = parts
-  const freshMs = parts.cacheSeconds * 1000
-  const missMs = parts.missCacheSeconds * 1000
-  const flights = new Map<string, Promise<LookedUp>>()
-  const isFresh = ({ storedAt }: CachedKey) => storedAt >= changes.trustedFrom() && clock.monotonicMs() < storedAt + freshMs
+export function createLookUps({ asker, changes, cache, catalogue, clock }: LookUpSettings): LookUps {
+  const underWay = new Map<string, Promise<LookedUp>>()
+
+  const remember = (slot: string, record: KeyRecord | null, asked: Pick<CachedKey, 'askedAt' | 'epoch'>): LookedUp => {
+    // From here on the cache answers: whoever comes later could be told what a change has overtaken meanwhile.
+    underWay.delete(slot)
+    if (record === null) {
+      cache.miss(slot, asked.askedAt)
+      return 'key_unknown'
+    }
+    const cached = Object.freeze({
+      identity: identityOf(record, catalogue),
+      revoked: record.revokedAt !== null,
+      ...asked,
+    })
+    cache.put(slot, cached)
+    return cached
+  }
+
+  /** One question, and what it comes to; `null`: a change has overtaken its answer. */
+  const round = async (question: Question, flight: Flight, signal: AbortSignal): Promise<LookedUp | null> => {
+    const askedAt = clock.monotonicMs()
+    const answer = await promised(question.ask(signal))
+    if (signal.aborted) return 'store_unavailable'
+    const record = answer === null ? null : readAnswer(answer, question)
+    if (flight.overtaken(record === null || record === 'broken' ? null : record.id)) return null
+    return record === 'broken'
+      ? 'store_invalid_record'
+      : remember(question.slot, record, { askedAt, epoch: flight.epoch })
+  }
+
+  const rounds = async (question: Question, signal: AbortSignal): Promise<LookedUp> => {
+    const subscribed = changes.subscribe()
+    // A feed in this process is up at once; one that takes a while must not hold up the first callers.
+    if (subscribed !== null) await Promise.race([subscribed, nextTurn()])
+    for (let count = 0; count < MAX_ROUNDS && !signal.aborted; count += 1) {
+      const flight = changes.begin()
+      try {
+        const found = await round(question, flight, signal)
+        if (found !== null) return found
+      } finally {
+        flight.land()
+      }
+    }
+    return 'store_unavailable'
+  }
 
   return Object.freeze({
-    fresh: (slot: string) => {
-      const cached = cache.get(slot)
-      return cached !== undefined && isFresh(cached) ? cached : undefined
-    },
-    known: (slot: string) => cache.get(slot) !== undefined,
-    missed: (slot: string) => {
-      const at = cache.missedAt(slot)
-      return at !== undefined && clock.monotonicMs() < at + missMs
-    },
-    underWay: (slot: string) => flights.has(slot),
-    ask: (question: Question) => {
-      const known = flights.get(question.slot)
+    underWay: (slot: string) => underWay.has(slot),
+    find: (question: Question) => {
+      const known = underWay.get(question.slot)
       if (known !== undefined) return known
-      const flight = rounds(parts, question).finally(() => flights.delete(question.slot))
-      flights.set(question.slot, flight)
-      return flight
+      const found: Promise<LookedUp> = asker
+        .ask((signal) => rounds(question, signal))
+        .then((answer) => {
+          if (underWay.get(question.slot) === found) underWay.delete(question.slot)
+          return answer ?? 'store_unavailable'
+        })
+      underWay.set(question.slot, found)
+      return found
     },
   })
 }
 
-/** Asks until the answer is not older than the latest change of what it is about. */
-async function rounds(parts: LookUpParts, question: Question): Promise<LookedUp> {
-  const { cache, asker, changes, clock } = parts
-  void changes.subscribe()
-  for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const flight = changes.begin()
-    const askedAt = clock.monotonicMs()
-    const read = readAnswer(await asker.ask((signal) => question.ask(signal)), question)
-    flight.land()
-    if (read === 'store_unavailable' || read === 'store_invalid_record') return staleOr(parts, question.slot, read)
-    if (flight.overtaken(read === 'none' ? null : read.id)) continue
-    if (read !== 'none') return cache.put(question.slot, read, askedAt)
-    cache.miss(question.slot, askedAt)
-    return 'none'
+/** A store that returns no promise is broken, and its answer no answer: `null` would be "unknown" else. */
+function promised(answer: Promise<unknown>): Promise<unknown> {
+  if (typeof answer !== 'object' || answer === null || typeof answer.then !== 'function') {
+    throw new TypeError('The store returned no promise.')
   }
-  return staleOr(parts, question.slot, 'store_unavailable')
+  return answer
 }
 
-/** While the store does not answer, what it said lately still holds; a pushed change has dropped it from the cache. */
-function staleOr({ cache, clock, cacheSeconds, staleIfErrorSeconds }: LookUpParts, slot: string, reason: Extract<LookedUp, string>): LookedUp {
-  const cached = cache.get(slot)
-  const staleMs = (cacheSeconds + staleIfErrorSeconds) * 1000
-  return cached !== undefined && clock.monotonicMs() < cached.storedAt + staleMs ? cached : reason
+/** Something that is no record, or not the one that was asked for, is no answer either. */
+function readAnswer(answer: unknown, question: Question): KeyRecord | 'broken' {
+  const record = checkRecord(answer)
+  return record !== null && question.fits(record) ? record : 'broken'
 }
 
-/** A store that answers with something that is no record, or not the one that was asked for, has not answered. */
-function readAnswer(answer: StoreAnswer, question: Question): KeyRecord | Extract<LookedUp, string> {
-  if (answer.kind === 'failed') return 'store_unavailable'
-  if (answer.value === null) return 'none'
-  const record = checkRecord(answer.value)
-  return record !== null && question.fits(record) ? record : 'store_invalid_record'
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }

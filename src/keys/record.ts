@@ -84,13 +84,6 @@ function readRecord(value: unknown): KeyRecord | null {
   return Object.freeze(copy) as KeyRecord
 }
 
-/** A frozen copy of our own record with dates of its own (a `Date` cannot be frozen). */
-export function copyRecord(record: KeyRecord): KeyRecord {
-  const copy = readRecord(record)
-  if (copy === null) throw new TypeError('This is no key record.')
-  return copy
-}
-
 function label(value: unknown): string | undefined {
   return typeof value === 'string' && value.length <= 1024 ? value : undefined
 }

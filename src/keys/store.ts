@@ -3,8 +3,6 @@ import type { Environment } from '../principal.ts'
 /** What a store rejects with; part of the port, so that a driver needs nothing else. */
 export { StoreCapabilityError, StoreConflict } from '../errors.ts'
 
-export { StoreConflict } from '../errors.ts'
-
 /** An API key as it is stored. Holds a digest, never the key. Records are never deleted: they are evidence. */
 export interface KeyRecord {
   /** `key_…` */

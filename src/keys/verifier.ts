@@ -7,9 +7,10 @@ import { createAsker } from './asker.ts'
 import { createChanges } from './changes.ts'
 import type { Digester } from './digest.ts'
 import { environmentOf } from './format.ts'
-import { createKeyCache } from './key-cache.ts'
+import { createKeyCache, slotById, type CachedKey } from './key-cache.ts'
+import { createKnownKeys, type CacheTimes, type KnownKeys } from './known-keys.ts'
 import { createLookUps, type LookedUp, type LookUps, type Question } from './look-up.ts'
-import { statusAt } from './record.ts'
+import { isKeyId, statusOf } from './record.ts'
 import type { KeyStore } from './store.ts'
 
 /** Seconds until the caller's failure budget is whole again; 0: within budget. Asked only before a look-up of a key that is not cached. */
@@ -21,7 +22,7 @@ export interface KeysHealth {
   readonly store: string
   /** The last look-up did not fail, and none hangs. */
   readonly reachable: boolean
-  /** `true`: pushed changes arrive; `false`: the feed is lost; `null`: the store has none. */
+  /** `true`: pushed changes arrive; `false`: the feed is lost, or not up yet; `null`: the store has none. */
   readonly watching: boolean | null
   readonly cachedKeys: number
 }
@@ -33,22 +34,21 @@ export interface KeyVerifier {
   issuingKey(id: string): IssuingKeyState | Promise<IssuingKeyState>
   /** A key that was just made must not be answered from the miss cache. */
   forgetMisses(): void
-  /** Resolves when the store answered; rejects where it did not. Subscribes to its changes. */
+  /** Resolves when the store answered; rejects with its error, or when the signal ends it. Subscribes to its changes. */
   ready(signal: AbortSignal): Promise<void>
   health(): KeysHealth
+  /** Ends look-ups under way with `store_unavailable`. Leaves no timer behind. */
   close(): Promise<void>
 }
 
-export interface KeyVerifierSettings {
+export interface KeyVerifierSettings extends CacheTimes {
   readonly store: KeyStore
   readonly digester: Digester
   readonly environment: Environment
   readonly catalogue: ScopeCatalogue
   readonly clock: Clock
-  readonly cacheSeconds: number
-  readonly missCacheSeconds: number
-  readonly staleIfErrorSeconds: number
   readonly cacheEntries: number
+  /** For the whole of a look-up, from its start. */
   readonly timeoutMs: number
 }
 
@@ -58,34 +58,28 @@ const UNKNOWN: Denial = deny('key_unknown', 'api-key')
 
 /** Verifies API keys against a store: from memory where the key was looked up lately, else by one look-up at a time. */
 export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
-  const { store, digester, environment, clock } = settings
-  const cache = createKeyCache(settings.cacheEntries, settings.catalogue)
+  const { store, clock, catalogue } = settings
+  const cache = createKeyCache(settings.cacheEntries)
   const asker = createAsker(settings.timeoutMs, clock)
-  const changes = createChanges(store, clock, (keyId) => {
-    // A change of a key that is not cached may be the making of one that was missed a moment ago.
-    if (cache.drop(keyId) === 0) cache.forgetMisses()
+  const changes = createChanges(store, clock, {
+    changed: (keyId) => {
+      // A key that is not known here may be one that was missed.
+      if (!cache.drop(keyId)) cache.forgetMisses()
+    },
+    resumed: cache.forgetMisses,
   })
-  const lookUps = createLookUps({ ...settings, cache, asker, changes })
-  const uncached = { ...settings, lookUps }
+  const known = createKnownKeys({ cache, clock, times: settings, epoch: changes.epoch })
+  const lookUps = createLookUps({ asker, changes, cache, catalogue, clock })
 
   return Object.freeze({
-    verify: (key: string, overBudget: BudgetCheck) => {
-      // The digest comes before the look at the key's form: only a well-formed key can be in the cache.
-      const slot = hash('sha256', key, 'base64url')
-      const cached = lookUps.fresh(slot)
-      return cached === undefined ? verifyUncached(uncached, { slot, key }, overBudget) : outcomeOf(cached, clock.now())
+    verify: createVerify(settings, known, lookUps),
+    issuingKey: createIssuingKey(settings, known, lookUps),
+    forgetMisses: () => {
+      cache.forgetMisses()
+      changes.made()
     },
-    issuingKey: (id: string) => {
-      const slot = `id:${id}`
-      const state = (found: LookedUp) => issuingState(found, environment, clock.now())
-      const cached = lookUps.fresh(slot)
-      if (cached !== undefined) return state(cached)
-      return lookUps.missed(slot) ? 'bad' : lookUps.ask(byId(store, slot, id)).then(state)
-    },
-    forgetMisses: () => cache.forgetMisses(),
     ready: async (signal: AbortSignal) => {
-      await changes.subscribe()
-      await (store.ready === undefined ? probe(store, digester, signal) : store.ready(signal))
+      await unlessAborted(Promise.all([reach(settings, signal), changes.subscribe()]), signal)
     },
     health: () =>
       Object.freeze({
@@ -95,63 +89,110 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
         cachedKeys: cache.size(),
       }),
     close: async () => {
+      asker.stop()
       await changes.stop()
-      await store.close?.()
+      if (typeof store.close === 'function') await store.close()
     },
   })
 }
 
-type Uncached = KeyVerifierSettings & { readonly lookUps: LookUps }
+function createVerify(settings: KeyVerifierSettings, known: KnownKeys, lookUps: LookUps): KeyVerifier['verify'] {
+  const { environment, clock } = settings
 
-/** What costs nothing comes first; a key that was cached lately, and is only stale, is always asked for again. */
-function verifyUncached(
-  { lookUps, environment, clock, store, digester }: Uncached,
-  { slot, key }: { slot: string; key: string },
-  overBudget: BudgetCheck,
-): Found | Promise<Found> {
-  if (!lookUps.known(slot)) {
-    if (lookUps.missed(slot)) return UNKNOWN
+  /** Why a key that is not cached is refused without a look-up; `null`: it is not. */
+  const refusal = (slot: string, key: string, overBudget: BudgetCheck): Denial | null => {
+    if (known.missed(slot)) return UNKNOWN
     const named = environmentOf(key)
     if (named === null) return deny('key_malformed', 'api-key')
     if (named !== environment) return deny('environment_mismatch', 'api-key')
     const retryAfterSeconds = lookUps.underWay(slot) ? 0 : overBudget()
-    if (retryAfterSeconds > 0) return deny('rate_limited', 'api-key', { retryAfterSeconds })
+    return retryAfterSeconds > 0 ? deny('rate_limited', 'api-key', { retryAfterSeconds }) : null
   }
-  return lookUps.ask(byKey({ store, digester, slot, key })).then((found) => outcomeOf(found, clock.now()))
+
+  return (key, overBudget) => {
+    // The digest comes before the look at the key's form: only a well-formed key can be in the cache.
+    const slot = hash('sha256', key, 'base64url')
+    const cached = known.fresh(slot)
+    if (cached !== null) return outcomeOf(cached, clock.now())
+    const refused = known.stale(slot) === null ? refusal(slot, key, overBudget) : null
+    if (refused !== null) return refused
+    return lookUps
+      .find(byKey(settings, slot, key))
+      .then((answer) => outcomeOf(orStale(answer, known.stale(slot)), clock.now()))
+  }
 }
 
-function byKey({ store, digester, slot, key }: { store: KeyStore; digester: Digester; slot: string; key: string }): Question {
+function createIssuingKey(
+  settings: KeyVerifierSettings,
+  known: KnownKeys,
+  lookUps: LookUps,
+): KeyVerifier['issuingKey'] {
+  return (id) => {
+    if (!isKeyId(id)) return 'bad'
+    const slot = slotById(id)
+    const cached = known.fresh(slot)
+    if (cached !== null) return issuingState(cached, settings)
+    if (known.missed(slot)) return 'bad'
+    return lookUps
+      .find(byId(settings, slot, id))
+      .then((answer) => issuingState(orStale(answer, known.stale(slot)), settings))
+  }
+}
+
+/** A store that is down is no reason to refuse a caller whom it vouched for a moment ago; one that lies is. */
+function orStale(answer: LookedUp, stale: CachedKey | null): LookedUp {
+  return answer === 'store_unavailable' && stale !== null ? stale : answer
+}
+
+/** The store is asked by digests; the key itself is for a store that has to present it to somebody else. */
+function byKey({ store, digester, environment }: KeyVerifierSettings, slot: string, key: string): Question {
   const digests = digester.all(key)
   return {
     slot,
     ask: (signal) => store.find({ digests, reveal: () => key }, { signal }),
-    fits: (record) => digests.includes(record.digest) && record.environment === environmentOf(key),
+    fits: (record) => digests.includes(record.digest) && record.environment === environment,
   }
 }
 
-function byId(store: KeyStore, slot: string, id: string): Question {
+function byId({ store }: KeyVerifierSettings, slot: string, id: string): Question {
   return { slot, ask: (signal) => store.get(id, { signal }), fits: (record) => record.id === id }
 }
 
-/** A look-up that no key can have: whether the store answers is all that it asks. */
-async function probe(store: KeyStore, digester: Digester, signal: AbortSignal): Promise<void> {
-  await store.find({ digests: [digester.first('')], reveal: () => '' }, { signal })
-}
-
 function outcomeOf(found: LookedUp, now: number): Found {
-  if (found === 'none') return UNKNOWN
+  if (found === 'key_unknown') return UNKNOWN
   if (typeof found === 'string') return deny(found, 'api-key')
-  const { record, identity } = found
-  const status = statusAt(record, now)
+  const { identity } = found
+  const status = statusOf(found.revoked, identity, now)
   if (status === 'active' || status === 'grace') return identity
-  return deny(`key_${status}`, 'api-key', {
-    actor: { organizationId: record.organizationId, keyId: record.id, subject: record.id, tokenId: null },
-  })
+  const { organizationId, keyId, subject, tokenId } = identity
+  return deny(`key_${status}`, 'api-key', { actor: { organizationId, keyId, subject, tokenId } })
 }
 
-function issuingState(found: LookedUp, environment: Environment, now: number): IssuingKeyState {
-  if (found === 'none') return 'bad'
+/** A key of the other environment vouches for nothing here. */
+function issuingState(found: LookedUp, { clock, environment }: KeyVerifierSettings): IssuingKeyState {
+  if (found === 'key_unknown') return 'bad'
   if (typeof found === 'string') return 'unavailable'
-  const status = statusAt(found.record, now)
-  return found.record.environment === environment && (status === 'active' || status === 'grace') ? 'good' : 'bad'
+  const status = statusOf(found.revoked, found.identity, clock.now())
+  return found.identity.environment === environment && (status === 'active' || status === 'grace') ? 'good' : 'bad'
+}
+
+/** The store's own question whether it is there, or else a look-up that finds nothing. */
+async function reach({ store, digester }: KeyVerifierSettings, signal: AbortSignal): Promise<void> {
+  if (typeof store.ready === 'function') await store.ready(signal)
+  else await store.find({ digests: digester.all(''), reveal: () => '' }, { signal })
+}
+
+/** A store that heeds no signal must not hold up whoever waits with a deadline. */
+function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new Error('The key store did not answer in time.', { cause: signal.reason }))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(
+      () => resolve(),
+      (error: unknown) => reject(error instanceof Error ? error : new Error('The key store failed.', { cause: error })),
+    )
+    const done = () => signal.removeEventListener('abort', abort)
+    work.then(done, done)
+  })
 }

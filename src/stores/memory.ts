@@ -1,9 +1,12 @@
 import { StoreConflict, type KeyChange, type KeyLookup, type KeyRecord, type KeyStore } from '../keys/store.ts'
 import { frozenCopy } from '../lib/frozen-copy.ts'
 
-const MAX_PAGE = 1000
+type Query = Parameters<KeyStore['list']>[0]
 
-/** Keys in the memory of this process: for tests, development and small fixed sets. Nothing outlives the process. */
+/**
+ * Keys in the memory of this process: for tests, development and small fixed sets. Nothing outlives the process. Holds
+ * copies, so that nothing a caller does to his own records changes them; may be shared by any number of `auth`.
+ */
 export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
   const table = createTable()
   const revoked = new Map<string, Date>()
@@ -16,8 +19,8 @@ export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
   return Object.freeze({
     name: 'memory',
     can: Object.freeze({ write: true, watch: true, list: true, get: true, revocations: true }),
-    find: async ({ digests }: KeyLookup) => copyOrNull(table.withDigest(digests)),
-    get: async (id: string) => copyOrNull(table.withId(id)),
+    find: async ({ digests }: KeyLookup) => table.byDigests(digests),
+    get: async (id: string) => table.byId(id),
     insert: async (record: KeyRecord) => {
       table.add(record)
       tell({ keyId: record.id })
@@ -27,74 +30,86 @@ export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
       tell({ keyId: old.id })
       tell({ keyId: fresh.id })
     },
-    update: async (id: string, members: Partial<KeyRecord>) => {
-      const record = table.change(id, members)
-      tell({ keyId: id })
-      return frozenCopy(record)
+    update: async (id: string, change: Partial<KeyRecord>) => {
+      const record = table.change(id, change)
+      if (Object.keys(change).some((name) => name !== 'lastUsedAt')) tell({ keyId: id })
+      return record
     },
-    list: async (query: ListQuery) => table.page(query).map((record) => frozenCopy(record)),
+    list: async (query: Query) => table.page(query),
     revokeToken: async ({ tokenId, expiresAt }: { tokenId: string; expiresAt: Date }) => {
       revoked.set(tokenId, new Date(expiresAt))
       tell({ tokenId })
     },
-    revokedTokens: async () => [...revoked].map(([tokenId, expiresAt]) => ({ tokenId, expiresAt: new Date(expiresAt) })),
+    // All of them: this store has no clock, and one that ran ahead of the caller's would drop what still counts.
+    revokedTokens: async () =>
+      [...revoked].map(([tokenId, expiresAt]) => ({ tokenId, expiresAt: new Date(expiresAt) })),
     watch: async (on: (change: KeyChange) => void) => {
-      watchers.add(on)
-      return async () => void watchers.delete(on)
+      // A function of its own for each, so that one watcher given twice is two.
+      const watcher = (change: KeyChange) => on(change)
+      watchers.add(watcher)
+      return async () => void watchers.delete(watcher)
     },
+    // Opened nothing; whoever else uses this store goes on.
+    close: async () => undefined,
   })
 }
 
-interface ListQuery {
-  organizationId?: string
-  after?: string
-  limit?: number
-}
-
-function copyOrNull(record: KeyRecord | undefined): KeyRecord | null {
-  return record === undefined ? null : frozenCopy(record)
-}
-
-/** Records by id and by digest; each a copy that nobody else holds. */
+/** Records by id and by digest; whatever comes in or goes out is a copy. */
 function createTable() {
-  const byId = new Map<string, KeyRecord>()
-  const byDigest = new Map<string, KeyRecord>()
-  const put = (record: KeyRecord): KeyRecord => {
+  const ids = new Map<string, KeyRecord>()
+  const digests = new Map<string, KeyRecord>()
+  const put = (record: KeyRecord) => {
     const copy = frozenCopy(record)
-    byId.set(copy.id, copy)
-    byDigest.set(copy.digest, copy)
-    return copy
+    ids.set(copy.id, copy)
+    digests.set(copy.digest, copy)
   }
-  const checkFree = ({ id, digest }: KeyRecord) => {
-    if (byId.has(id) || byDigest.has(digest)) throw new StoreConflict('A record with this id or digest exists.')
+  const mustBeFree = ({ id, digest }: KeyRecord) => {
+    if (ids.has(id) || digests.has(digest)) throw new StoreConflict('A record with this id or digest exists.')
   }
-  const change = (id: string, members: Partial<KeyRecord>): KeyRecord => {
-    const record = byId.get(id)
-    if (record === undefined) throw new StoreConflict('No record has this id.')
-    byDigest.delete(record.digest)
-    return put({ ...record, ...members, id })
-  }
+  const copyOf = (record: KeyRecord | undefined) => (record === undefined ? null : frozenCopy(record))
+
   return {
-    withId: (id: string) => byId.get(id),
-    withDigest: (digests: readonly string[]) => byDigest.get(digests.find((each) => byDigest.has(each)) ?? ''),
+    byId: (id: string) => copyOf(ids.get(id)),
+    byDigests: (asked: readonly string[]) =>
+      copyOf(asked.map((each) => digests.get(each)).find((each) => each !== undefined)),
     add: (record: KeyRecord) => {
-      checkFree(record)
+      mustBeFree(record)
       put(record)
     },
-    change,
+    change: (id: string, { digest: _digest, id: _id, ...change }: Partial<KeyRecord>) => {
+      const record = ids.get(id)
+      if (record === undefined) throw new StoreConflict('No record has this id.')
+      put({ ...record, ...change })
+      return frozenCopy(ids.get(id) ?? record)
+    },
     replace: (old: KeyRecord, fresh: KeyRecord) => {
-      const record = byId.get(old.id)
-      if (record === undefined || record.replacedBy !== null || record.revokedAt !== null) {
-        throw new StoreConflict('The record has changed.')
-      }
-      checkFree(fresh)
-      change(old.id, old)
+      const stored = ids.get(old.id)
+      if (stored === undefined || !isRotationOf(stored, old)) throw new StoreConflict('The record has changed.')
+      mustBeFree(fresh)
+      put({ ...old, lastUsedAt: stored.lastUsedAt })
       put(fresh)
     },
-    page: ({ organizationId, after = '', limit = 100 }: ListQuery) =>
-      [...byId.values()]
+    page: ({ organizationId, after = '', limit = 100 }: Query) =>
+      [...ids.values()]
         .filter((each) => (organizationId === undefined || each.organizationId === organizationId) && each.id > after)
         .toSorted((a, b) => (a.id < b.id ? -1 : 1))
-        .slice(0, Math.min(limit, MAX_PAGE)),
+        .slice(0, limit)
+        .map((record) => frozenCopy(record)),
   }
+}
+
+/** What a rotation sets; and what is written outside of any order. */
+const SET_BY_ROTATION: ReadonlySet<string> = new Set(['rotatedAt', 'validUntil', 'replacedBy'])
+
+/** `old` is the record as it was read, with the rotation in it: everything else must still be as it is stored. */
+function isRotationOf(stored: KeyRecord, old: KeyRecord): boolean {
+  const now = new Map<string, unknown>(Object.entries(stored))
+  return Object.entries(old).every(([name, member]) => {
+    if (name === 'lastUsedAt') return true
+    return SET_BY_ROTATION.has(name) ? now.get(name) === null : isSame(now.get(name), member)
+  })
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
 }

@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createPseudonyms } from '../../src/audit/pseudonym.ts'
 
@@ -22,8 +22,12 @@ describe('a pseudonym', () => {
     const pseudonyms = createPseudonyms([{ id: 'k1', secret: SECRET }])
     fc.assert(
       fc.property(fc.string(), fc.string({ unit: 'binary' }), (organization, patient) => {
-        const key = Buffer.from(hkdfSync('sha256', SECRET, Buffer.alloc(0), Buffer.from(`hc-audit:${organization}`), 32))
-        const mac = createHmac('sha256', key).update(Buffer.from(`Patient/${patient}`)).digest()
+        const key = Buffer.from(
+          hkdfSync('sha256', SECRET, Buffer.alloc(0), Buffer.from(`hc-audit:${organization}`), 32),
+        )
+        const mac = createHmac('sha256', key)
+          .update(Buffer.from(`Patient/${patient}`))
+          .digest()
         const text = mac.toString('base64').replaceAll('+', '-').replaceAll('/', '_').slice(0, 22)
         expect(pseudonyms.of(organization, patient)).toBe(`pt_k1_${text}`)
       }),

@@ -20,7 +20,18 @@ describe('the names of query parameters in an event', () => {
   })
 
   test("are FHIR R4's, all of them with an underscore", () => {
-    for (const name of ['_id', '_lastUpdated', '_tag', '_profile', '_security', '_text', '_content', '_list', '_has', '_type'])
+    for (const name of [
+      '_id',
+      '_lastUpdated',
+      '_tag',
+      '_profile',
+      '_security',
+      '_text',
+      '_content',
+      '_list',
+      '_has',
+      '_type',
+    ])
       expect(FHIR_PARAMETERS).toContain(name)
     for (const name of ['_sort', '_count', '_include', '_revinclude', '_summary', '_total', '_elements', '_contained'])
       expect(FHIR_PARAMETERS).toContain(name)

@@ -4,7 +4,9 @@ import { readTemplate } from '../../src/audit/route-template.ts'
 /** `:name` a parameter, `~` open, else literal. */
 function shown(route: string): string {
   const { segments, complete } = readTemplate(route)
-  const text = segments.map((each) => (each.kind === 'parameter' ? `:${each.name}` : each.kind === 'open' ? '~' : each.text))
+  const text = segments.map((each) =>
+    each.kind === 'parameter' ? `:${each.name}` : each.kind === 'open' ? '~' : each.text,
+  )
   return `/${text.join('/')}${complete ? '' : ' …'}`
 }
 
@@ -49,7 +51,11 @@ describe('a template is read', () => {
     ['nothing of a regular expression', '^\\/patients\\/(\\d+)$', '/ …'],
     ['nothing of one with unbalanced parentheses', '/a(b', '/ …'],
     ['nothing of one with a parenthesis too many', '/a)b', '/ …'],
-    ['the mounts before a regular expression', '/orgs/:org/patients/:pid^\\/notes\\/(\\d+)$', '/orgs/:org/patients/:pid …'],
+    [
+      'the mounts before a regular expression',
+      '/orgs/:org/patients/:pid^\\/notes\\/(\\d+)$',
+      '/orgs/:org/patients/:pid …',
+    ],
     ['the mounts before one that is not anchored', '/orgs/:org\\/notes', '/orgs/:org …'],
     ['nothing of the empty text', '', '/ …'],
   ])('%s', (_, route, expected) => {

@@ -13,7 +13,7 @@ export const ROUTES: readonly SuiteRoute[] = [
   { path: '/v1/any', guards: [(g) => g.requireAnyScope(['admin:org', 'read:patients'])], handle: () => ({ body: {} }) },
   { path: '/v1/any-admin', guards: [(g) => g.requireAnyScope(['admin:org', 'admin:billing'])], handle: () => ({ body: {} }) },
   { path: '/v1/me', guards: [(g) => g.authenticate()], handle: ({ principal }) => ({ body: { org: principal.organizationId } }) },
-  { path: '/v1/optional', guards: [(g) => g.authenticate({ optional: true })], handle: ({ principalOf }) => ({ body: { org: principalOf()?.organizationId ?? null } }) },
+  { path: '/v1/optional', guards: [(g) => g.authenticate({ optional: true })], handle: (handled) => ({ body: { org: handled.principalOf()?.organizationId ?? null } }) },
   {
     path: '/v1/optional-then-scope',
     guards: [(g) => g.authenticate({ optional: true }), (g) => g.requireScope('read:patients')],
@@ -240,7 +240,7 @@ function documentedToken(world: World): string {
 }
 
 /** Another first character of the signature. */
-function flipped(token: string): string {
-  const at = token.lastIndexOf('.') + 1
-  return `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`
+function flipped(good: string): string {
+  const at = good.lastIndexOf('.') + 1
+  return `${good.slice(0, at)}${good[at] === 'A' ? 'B' : 'A'}${good.slice(at + 1)}`
 }
