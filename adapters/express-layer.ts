@@ -81,7 +81,7 @@ function reverse(source: string, names: readonly unknown[]): string | null {
   if (!source.startsWith('^') || !source.endsWith(MOUNT_END)) return source
   let rest = source.slice(1, -MOUNT_END.length)
   for (const name of names) rest = rest.replace(PARAMETER, () => `\\/:${String(name)}`)
-  const plain = rest.replaceAll(/\\([/.+\-])/g, '$1')
+  const plain = rest.replaceAll(/\\([/.+-])/g, '$1')
   return /[\\()[\]{}*+?^$|]/.test(plain) ? null : plain
 }
 
@@ -89,7 +89,7 @@ function namedGroups(match: RegExpExecArray, names: readonly unknown[]): Readonl
   const params: Record<string, string> = Object.create(null)
   for (const [index, value] of match.slice(1).entries()) {
     const name = names[index]
-    if (typeof value === 'string') params[String(name ?? index)] = decoded(value)
+    if (typeof value === 'string') params[typeof name === 'string' ? name : String(index)] = decoded(value)
   }
   return params
 }

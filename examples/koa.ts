@@ -8,7 +8,7 @@ import { notFound, recordsOf, searchset } from './records.ts'
 export function buildApp(auth: Auth): Koa {
   const { requireScope, requireOrganization, publicRoute, catchAll } = koaGuards(auth)
   const app = new Koa()
-  const router = new Router<Koa.DefaultState>()
+  const router = new Router()
 
   router.get('/health', publicRoute('liveness probe of the load balancer'), (context) => {
     context.body = { status: 'up' }

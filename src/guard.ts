@@ -40,7 +40,7 @@ export function guard(house: House, exchanges: Exchanges, { call, requirement }:
 }
 
 function decide(exchange: Exchange, requirement: Requirement, found: Found): Verdict {
-  if (isOver(exchange.call.request, exchange.call.response)) return GONE
+  if (isOver(exchange.call.request, exchange.call.response)) return leave(exchange, found)
   if (found === 'anonymous') {
     exchange.anonymous = true
     return pass(exchange)
@@ -53,6 +53,13 @@ function decide(exchange: Exchange, requirement: Requirement, found: Found): Ver
 }
 
 const GONE: Verdict = Object.freeze({ kind: 'gone' })
+
+/** Nobody waits for an answer, and no handler will end the response: no event has to wait for one. */
+function leave(exchange: Exchange, found: Found): Verdict {
+  if (found !== 'anonymous' && found.ok) exchange.identity = found
+  exchange.call.response.end()
+  return GONE
+}
 
 function enter(house: House, exchanges: Exchanges, call: Call): Exchange {
   const known = exchanges.of(call.request)

@@ -70,10 +70,9 @@ function recordAtEnd(exchange: Exchange): void {
   const ticket = house.tracker.opened()
   onResponseEnd(call.request, call.response, (end) => {
     ticket.closed()
-    void settled(exchange, end).then(() => {
-      record(exchange, end)
-      ticket.recorded()
-    })
+    void settled(exchange, end)
+      .then(() => record(exchange, end))
+      .finally(ticket.recorded)
   })
 }
 
@@ -82,8 +81,8 @@ async function settled(exchange: Exchange, end: ResponseEnd): Promise<void> {
   if (exchange.naming !== null) await exchange.naming
   if (end.full || exchange.denial !== null) return
   const { response } = exchange.call
-  for (let waited = 0; waited < HANDLER_GRACE_MS; waited += HANDLER_POLL_MS) {
-    if (exchange.handlerDone || response.writableEnded) return
+  const deadline = performance.now() + HANDLER_GRACE_MS
+  while (!exchange.handlerDone && !response.writableEnded && performance.now() < deadline) {
     await new Promise((resolve) => {
       setTimeout(resolve, HANDLER_POLL_MS)
     })
@@ -101,13 +100,15 @@ function record(exchange: Exchange, end: ResponseEnd): void {
   let late: Touch[] = []
   exchange.notes.late = (touch) => {
     late.push(touch)
-    if (late.length > 1 || event === null) return
+    if (late.length > 1) return
     const ticket = exchange.house.tracker.opened()
     ticket.closed()
     setImmediate(() => {
       n += 1
-      recorder.record(continuationOf(draft, exchange, { touches: late, n, ofId: event.id }))
+      // An event that could not be written yet has no id: what is touched late then stands for itself, and is not lost.
+      const continuation = continuationOf(draft, exchange, { touches: late, n, ofId: event?.id ?? '' })
       late = []
+      recorder.record(event === null ? { ...continuation, part: null } : continuation)
       ticket.recorded()
     })
   }

@@ -73,8 +73,37 @@ export interface Identity extends IdentityFacts {
   readonly principal: Principal
 }
 
+const principals = new WeakMap<IdentityFacts, Principal>()
+
+/**
+ * Made at the first read: a principal costs several times what a decision does, and most handlers never ask for it. (The
+ * accessors stand in a prototype, and members are copied by name, because engines make a new shape for each object otherwise.)
+ */
+const IDENTITY = Object.freeze({
+  __proto__: null,
+  get principal(): Principal {
+    const facts = this as unknown as IdentityFacts
+    const made = principals.get(facts) ?? createPrincipal(facts)
+    principals.set(facts, made)
+    return made
+  },
+})
+
 export function createIdentity(facts: IdentityFacts): Identity {
-  return Object.freeze({ ok: true, ...facts, principal: createPrincipal(facts) })
+  return Object.freeze({
+    __proto__: IDENTITY,
+    ok: true,
+    kind: facts.kind,
+    organizationId: facts.organizationId,
+    subject: facts.subject,
+    keyId: facts.keyId,
+    tokenId: facts.tokenId,
+    environment: facts.environment,
+    scopes: facts.scopes,
+    expiresAt: facts.expiresAt,
+    graceEnds: facts.graceEnds,
+    allowlist: facts.allowlist,
+  }) as unknown as Identity
 }
 
 function createPrincipal(facts: IdentityFacts): Principal {

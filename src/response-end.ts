@@ -19,15 +19,17 @@ const listenersOf = new WeakMap<Socket, Set<Listener>>()
 /**
  * Calls `done` once, at the first of `res 'finish'`, `res 'close'` and the socket's `'close'`: the only rule that gives
  * exactly one end in every case, pipelined requests and answers that nobody reads included. Never `req 'close'`, which
- * fires before the answer once the body is read.
+ * fires before the answer once the body is read. Where all of them have fired already, at once.
  */
 export function onResponseEnd(request: IncomingMessage, response: ServerResponse, done: (end: ResponseEnd) => void): void {
   const { socket } = request
-  // A queued answer of a pipelined connection has no socket yet; it gets it when its turn comes.
-  let written = response.socket === null ? null : socket.bytesWritten
-  if (written === null) {
+  // A queued answer of a pipelined connection has no socket yet, and gets it when its turn comes; a closed one has none left.
+  const queued = response.socket === null && !response.closed
+  const begun = response.headersSent && !queued
+  let start = queued ? null : socket.bytesWritten
+  if (start === null) {
     response.once('socket', () => {
-      written = socket.bytesWritten
+      start = socket.bytesWritten
     })
   }
   let over = false
@@ -35,13 +37,18 @@ export function onResponseEnd(request: IncomingMessage, response: ServerResponse
     if (over) return
     over = true
     leaveSocket(socket, close)
-    const status = written !== null && response.headersSent ? response.statusCode : null
-    done({ full, status, bytes: status === null ? 0 : bodyBytes(request, response, socket.bytesWritten - (written ?? 0)) })
+    const sent = start === null ? 0 : socket.bytesWritten - start
+    // `headersSent` says that a header was made: one that never came to the socket was not sent.
+    const status = response.headersSent && (begun || sent !== 0) ? response.statusCode : null
+    done({ full, status, bytes: status === null ? 0 : bodyBytes(request, response, { full, sent }) })
   }
   const close = () => end(false)
-  response.once('finish', () => end(socket.destroyed !== true))
+  const finish = () => end(socket.destroyed !== true)
+  // Ahead of Node's own listener, which gives the socket to the next answer: its bytes are not ours.
+  response.prependOnceListener('finish', finish)
   response.once('close', close)
   joinSocket(socket, close)
+  if (response.closed || socket.closed) queueMicrotask(response.writableFinished ? finish : close)
 }
 
 function joinSocket(socket: Socket, listener: Listener): void {
@@ -62,11 +69,11 @@ function leaveSocket(socket: Socket, listener: Listener): void {
 }
 
 /** By the declared length where everything was sent, else by what went over the socket less the header. */
-function bodyBytes(request: IncomingMessage, response: ServerResponse, written: number): number {
+function bodyBytes(request: IncomingMessage, response: ServerResponse, { full, sent }: { full: boolean; sent: number }): number {
   if (!hasBody(request, response)) return 0
   const declared = Number(response.getHeader('content-length'))
-  if (response.writableFinished && Number.isSafeInteger(declared)) return declared
-  return Math.max(0, written - headerBytes(response))
+  if (full && Number.isSafeInteger(declared)) return declared
+  return Math.max(0, sent - headerBytes(response))
 }
 
 /** RFC 9110 sections 6.4.1 and 15.4.5: HEAD, 204 and 304 carry no body. */

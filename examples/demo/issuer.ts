@@ -41,6 +41,7 @@ server.listen(0, '127.0.0.1', () => {
       },
     },
   })
-  server.on('request', provider.callback())
+  const handle = provider.callback()
+  server.on('request', (request, response) => void handle(request, response))
   process.send?.({ url })
 })

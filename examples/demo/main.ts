@@ -215,7 +215,7 @@ async function showJournal(): Promise<void> {
     outcomes[what] = (outcomes[what] ?? 0) + 1
     if (event.phi?.patients.length === 1) sample = event
   }
-  for (const [what, count] of Object.entries(outcomes).toSorted()) print.row([what, String(count)])
+  for (const [what, count] of Object.entries(outcomes).toSorted(([a], [b]) => a.localeCompare(b))) print.row([what, String(count)])
   print.line(`One of ${total}: ${JSON.stringify(sample)}`)
   print.fact('journal', { events: total, calls: client.calls(), outcomes })
 }

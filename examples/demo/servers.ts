@@ -22,8 +22,8 @@ export async function startServers(auth: Auth): Promise<{ servers: readonly Demo
   const fastify = await buildFastify(auth)
   await fastify.ready()
   const listeners: readonly [string, RequestListener][] = [
-    ['Express', buildExpress(auth) as unknown as RequestListener],
-    ['Koa', buildKoa(auth).callback() as RequestListener],
+    ['Express', buildExpress(auth)],
+    ['Koa', buildKoa(auth).callback()],
     ['Fastify', (request: IncomingMessage, response: ServerResponse) => fastify.routing(request, response)],
   ]
   const servers = await Promise.all(listeners.map(([framework, listener]) => start(framework, listener, { key, cert })))

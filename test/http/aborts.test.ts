@@ -69,7 +69,9 @@ const ABORTED = {
 }
 const SERVED = { ...ABORTED, outcome: 'success', reason: null, status: 200, delivered: 'full' }
 
-type Act = (handled: Handled) => Reply | 'taken' | Promise<Reply | 'taken'>
+type Answer = Reply | 'taken'
+type Act = (handled: Handled) => Answer | Promise<Answer>
+type SceneAct = (handled: Handled, scene: Scene) => Answer | Promise<Answer>
 
 /** One request of a test: what its handler does, and what became of it. */
 interface Scene {
@@ -88,7 +90,7 @@ interface Stage {
   readonly world: World
   readonly other: World
   readonly server: RunningServer
-  scene(act: (handled: Handled, scene: Scene) => ReturnType<Act>): Scene
+  scene(act: SceneAct): Scene
   /** A key whose look-up waits until it is released. */
   hold(): Held
   /** Waits for so many events of the scene, oldest first. */
@@ -104,7 +106,12 @@ interface Held {
   release(): void
 }
 
-function deferred<T = void>(): { promise: Promise<T>; resolve(value: T): void } {
+interface Deferred<T = void> {
+  readonly promise: Promise<T>
+  resolve(value: T): void
+}
+
+function deferred<T = void>(): Deferred<T> {
   let resolve: (value: T) => void = () => undefined
   const promise = new Promise<T>((done) => {
     resolve = done
@@ -142,7 +149,7 @@ async function openStage(framework: Framework): Promise<Stage> {
   const { store, hold } = holdingStore()
   const world = await createWorld({ keys: { store, timeoutMs: 30_000 } })
   const other = await createWorld({ keys: { store, timeoutMs: 30_000 } })
-  const scenes = new Map<string, (handled: Handled) => ReturnType<Act>>()
+  const scenes = new Map<string, Act>()
   const ledger = new Map<string, number>()
   const handle: Act = (handled) => {
     const act = scenes.get(String(handled.request.headers['x-request-id']))
@@ -179,7 +186,7 @@ async function openStage(framework: Framework): Promise<Stage> {
 
 let scenesSoFar = 0
 
-function newScene(act: (handled: Handled, scene: Scene) => ReturnType<Act>): { scene: Scene; run: (handled: Handled) => ReturnType<Act> } {
+function newScene(act: SceneAct): { scene: Scene; run: Act } {
   scenesSoFar += 1
   const id = `scene-${scenesSoFar}`
   const entered = deferred<Handled>()
@@ -222,7 +229,7 @@ function slowHost(framework: Framework, gate: (id: string) => Promise<void>): un
 }
 
 /** Of requests that `slowHost` holds back. */
-const slowGates = new Map<string, { waits: ReturnType<typeof deferred>; opens: ReturnType<typeof deferred> }>()
+const slowGates = new Map<string, { waits: Deferred; opens: Deferred }>()
 
 function slowGate({ id }: Scene): { waits: Promise<void>; open(): void } {
   const gate = { waits: deferred(), opens: deferred() }
@@ -272,7 +279,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
   afterAll(() => stage.close())
 
   describe.concurrent('the client leaves', () => {
-    test.each([
+    test.each<[string, Partial<RawRequest>, string[]]>([
       ['on a route', {}, ['1']],
       ['on a path that nobody serves', { path: '/v1/nowhere' }, []],
     ])('while the guard waits, %s: the handler does not run', async (_where, change, patients) => {
@@ -300,7 +307,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
       await client.leave()
       gate.open()
       const [event] = await stage.events(scene, 1)
-      expect(event && told(event)).toMatchObject({ ...ABORTED, keyId: expect.toBeOneOf(['key_all', null]) })
+      expect(event && told(event)).toEqual(ABORTED)
       expect(scene.runs).toBe(0)
     })
 
@@ -320,7 +327,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
     })
 
     test('after the header was made, but before it was sent: no status', async () => {
-      const scene = stage.scene(async ({ response }, { cue }) => {
+      const scene = stage.scene(async ({ response }, { cue }): Promise<Answer> => {
         response.writeHead(200, { 'Content-Type': 'text/plain' })
         await cue
         response.end('late')
@@ -336,7 +343,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
     })
 
     test('in the middle of an answer', async () => {
-      const scene = stage.scene(async ({ response, audit }, { cue }) => {
+      const scene = stage.scene(async ({ response, audit }, { cue }): Promise<Answer> => {
         writePart(response)
         await cue
         audit.touch('Patient/7')
@@ -447,7 +454,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
         return { body: { id: '1' } }
       })
 
-    test.each([
+    test.each<[string, Partial<RawRequest>]>([
       ['both work', {}],
       ['both work, and the body of the second is consumed', { method: 'POST', body: '{"a":1}', headers: { 'Content-Type': 'application/json' } }],
     ])('the client leaves while %s', async (_what, change) => {
@@ -507,7 +514,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
       const [one] = await stage.events(first, 1)
       const [two] = await stage.events(second, 1)
       expect(one && told(one)).toEqual(ABORTED)
-      expect(two && told(two)).toMatchObject({ ...ABORTED, keyId: expect.toBeOneOf(['key_all', null]) })
+      expect(two && told(two)).toEqual(ABORTED)
       expect(second.runs).toBe(0)
     })
 
@@ -589,7 +596,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
     })
 
     test('destroys the response in its middle', async () => {
-      const scene = stage.scene(async ({ response }, { cue }) => {
+      const scene = stage.scene(async ({ response }, { cue }): Promise<Answer> => {
         writePart(response)
         await cue
         response.destroy()
@@ -769,7 +776,7 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
 
   // Last: it looks at all that the others left.
   test.sequential('no event is lost, none is doubled, and the journal holds them all', async () => {
-    expect(stage.ledger.size).toBeGreaterThan(130)
+    expect(stage.ledger.size).toBeGreaterThan(100)
     const events = (await stage.world.flushed()).filter(({ requestId }) => stage.ledger.has(requestId ?? ''))
     const counts = new Map<string, number>()
     for (const { requestId } of events) counts.set(requestId ?? '', (counts.get(requestId ?? '') ?? 0) + 1)
@@ -782,7 +789,8 @@ describe.concurrent.each(FRAMEWORKS.map((framework) => [framework.name, framewor
   })
 })
 
-test('close gives up a call that never ends after ten seconds', async () => {
+describe.concurrent('close', () => {
+test('gives up a call that never ends after ten seconds', async () => {
   const { store } = holdingStore()
   const world = await createWorld({ keys: { store } })
   const entered = deferred()
@@ -809,6 +817,7 @@ test('close gives up a call that never ends after ten seconds', async () => {
   expect(performance.now() - started).toBeLessThan(11_500)
   await server.close()
   await world.close()
+})
 })
 
 test('nothing in this process was unhandled, and nothing had too many listeners', () => {

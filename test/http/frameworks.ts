@@ -158,9 +158,9 @@ function koaFramework(name: string, Application: typeof Koa): Framework {
             const reply = await route.handle({
               request: context.req,
               response: context.res,
-              principal: context.state['principal'] as Principal,
-              audit: context.state['audit'] as AuditHandle,
-              params: context.params as Record<string, string>,
+              principal: context.state['principal'],
+              audit: context.state['audit'],
+              params: context.params,
               host: context.state,
               principalOf: () => at(guards, last).principalOf(context),
             })
@@ -175,10 +175,11 @@ function koaFramework(name: string, Application: typeof Koa): Framework {
           },
         )
       }
-      app.use(router.routes() as unknown as Koa.Middleware)
-      app.use(router.allowedMethods() as unknown as Koa.Middleware)
-      if (catchAll) app.use(at(guards, 0).catchAll() as unknown as Koa.Middleware)
-      return { listener: app.callback() as RequestListener, close: async () => undefined }
+      app.use(router.routes())
+      app.use(router.allowedMethods())
+      if (catchAll) app.use(at(guards, 0).catchAll())
+      const callback = app.callback()
+      return { listener: (request, response) => void callback(request, response), close: async () => undefined }
     },
   }
 }
@@ -190,7 +191,7 @@ function fastifyFramework(): Framework {
       let listener: RequestListener | undefined
       const app = Fastify({
         serverFactory: (handler) => {
-          listener = handler as RequestListener
+          listener = handler
           return http.createServer(handler)
         },
       })

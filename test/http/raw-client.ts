@@ -36,16 +36,29 @@ export interface RawClient {
   readonly peerClosed: Promise<void>
 }
 
+const peers = new WeakMap<RunningServer, Map<number | undefined, Socket>>()
+
+/** The server's ends of its open connections, by the port of the client. */
+function peersOf(server: RunningServer): Map<number | undefined, Socket> {
+  const known = peers.get(server)
+  if (known !== undefined) return known
+  const accepted = new Map<number | undefined, Socket>()
+  peers.set(server, accepted)
+  server.server.on('connection', (socket) => {
+    const { remotePort } = socket
+    accepted.set(remotePort, socket)
+    socket.once('close', () => accepted.delete(remotePort))
+  })
+  return accepted
+}
+
 /** `deaf`: never reads a byte. */
 export async function rawClient(server: RunningServer, { deaf = false }: { deaf?: boolean } = {}): Promise<RawClient> {
-  const accepted = new Map<number | undefined, Socket>()
-  const accept = (each: Socket) => void accepted.set(each.remotePort, each)
-  server.server.on('connection', accept)
-  const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+  const accepted = peersOf(server)
+  const socket = net.connect({ port: server.port, host: '127.0.0.1', noDelay: true })
   // A client that drops its connection does not mind that it is gone.
   socket.on('error', () => undefined)
   await settled(() => socket.localPort !== undefined && accepted.has(socket.localPort))
-  server.server.off('connection', accept)
   const peer = accepted.get(socket.localPort)
   if (peer === undefined) throw new Error('the server did not accept the connection')
   return Object.freeze({ socket, peer, ...talk(socket, deaf), ...leaving(socket, peer) })

@@ -1,6 +1,5 @@
 import http from 'node:http'
-import net from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { generate } from 'selfsigned'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FRAMEWORKS, serve, type RunningServer, type SuiteRoute } from './frameworks.ts'
@@ -171,7 +170,7 @@ async function startProxy(port: number): Promise<{ url: string; close(): Promise
     request.on('error', () => outgoing.destroy())
     incoming.pipe(request)
   })
-  const sockets = new Set<net.Socket>()
+  const sockets = new Set<Socket>()
   server.on('connection', (socket) => void sockets.add(socket))
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)

@@ -28,7 +28,7 @@ const verifier = createTokenVerifier({
   issuingKey: null,
 })
 
-const jwks = createLocalJWKSet(JWKS as never)
+const jwks = createLocalJWKSet(JWKS)
 const options = { issuer: ISSUER, audience: AUDIENCE, algorithms: ['RS256'], clockTolerance: 30, currentDate: new Date(NOW), requiredClaims: ['exp', 'iat', 'sub'] }
 
 /** The independent reading: jose's, with each key in turn where the token names none, as jose's documentation does. */

@@ -14,11 +14,18 @@ export function seeded(seed: number): () => number {
 export const ISSUER = 'https://issuer.example'
 export const AUDIENCE = 'https://partner.example'
 
-const pairs = ['a', 'b', 'c'].map((kid) => ({ kid, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }))
+const pairs = ['a', 'b', 'c'].map((kid) => {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  return { kid, publicKey, privateKey }
+})
 const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 })
 
+function jwkOf({ kid, publicKey }: { kid: string; publicKey: KeyObject }): Record<string, unknown> {
+  return Object.assign(publicKey.export({ format: 'jwk' }), { kid, alg: 'RS256', use: 'sig' })
+}
+
 export const JWKS: { keys: Record<string, unknown>[] } = {
-  keys: pairs.map(({ kid, publicKey }) => ({ ...publicKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' })),
+  keys: pairs.map(jwkOf),
 }
 
 export interface Generated {
@@ -30,7 +37,10 @@ export interface Generated {
 type Random = () => number
 type Members = Record<string, unknown>
 
-const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
+function pick<T>(random: Random, list: readonly T[]): T {
+  // Some lists hold `undefined`, so that it cannot tell a bad index.
+  return list.at(Math.floor(random() * list.length)) as T
+}
 
 /** Values that a claim of any name may be replaced by. */
 const ODD: readonly unknown[] = [

@@ -1,0 +1,135 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Clock } from '../../src/lib/clock.ts'
+import { createDigester } from '../../src/keys/digest.ts'
+import { generateKey } from '../../src/keys/generate.ts'
+import type { KeyChange, KeyRecord, KeyStore } from '../../src/keys/store.ts'
+import { createKeyVerifier, type KeyVerifier, type KeyVerifierSettings } from '../../src/keys/verifier.ts'
+import { scopeCatalogue } from '../../src/scopes.ts'
+import { memoryKeyStore } from '../../src/stores/memory.ts'
+
+export const DAY = 86_400_000
+export const START = Date.UTC(2026, 2, 18, 12)
+
+/** Instants and durations, moved together or apart. */
+export interface ManualClock extends Clock {
+  advance(ms: number): void
+  /** The wall clock alone, as NTP would. */
+  setWall(ms: number): void
+}
+
+export function manualClock(): ManualClock {
+  let wall = START
+  let monotonic = 5000
+  return {
+    now: () => wall,
+    monotonicMs: () => monotonic,
+    advance: (ms) => {
+      wall += ms
+      monotonic += ms
+    },
+    setWall: (ms) => {
+      wall = ms
+    },
+  }
+}
+
+export const newKey = (environment: 'live' | 'test' = 'live'): string => generateKey(environment, randomBytes)
+
+let count = 0
+
+export function recordOf(key: string, more: Partial<KeyRecord> = {}): KeyRecord {
+  count += 1
+  return {
+    id: `key_t${count}`,
+    organizationId: 'org_1',
+    environment: key.startsWith('hc_test_') ? 'test' : 'live',
+    name: 'a key',
+    scopes: ['read:patients'],
+    hint: `${key.slice(0, 11)}…${key.slice(-4)}`,
+    digest: `sha256:${createHash('sha256').update(key).digest('base64url')}`,
+    allowedCidrs: [],
+    createdAt: new Date(START - DAY),
+    createdBy: 'tests',
+    expiresAt: null,
+    rotatedAt: null,
+    validUntil: null,
+    replacedBy: null,
+    revokedAt: null,
+    revokedReason: null,
+    lastUsedAt: null,
+    ...more,
+  }
+}
+
+export interface Spied {
+  readonly store: KeyStore
+  /** How many questions reached the store. */
+  asked(): number
+  /** Pushes a change to whoever watches. */
+  push(change: KeyChange): void
+  watchers(): number
+}
+
+/** A store whose questions are counted; `more` replaces methods of the memory store that it stands on. */
+export function spied(records: readonly KeyRecord[] = [], more: Partial<KeyStore> = {}): Spied {
+  const memory = memoryKeyStore(records)
+  const base: KeyStore = { ...memory, ...more }
+  const listeners = new Set<(change: KeyChange) => void>()
+  let asked = 0
+  const store: KeyStore = {
+    ...base,
+    find: (lookup, context) => {
+      asked += 1
+      return base.find(lookup, context)
+    },
+    get: (id, context) => {
+      asked += 1
+      return base.get(id, context)
+    },
+  }
+  if (base.watch !== undefined) {
+    store.watch = async (on) => {
+      listeners.add(on)
+      const leave = await base.watch?.(on)
+      return async () => {
+        listeners.delete(on)
+        await leave?.()
+      }
+    }
+  }
+  return {
+    store,
+    asked: () => asked,
+    push: (change) => {
+      for (const listener of listeners) listener(change)
+    },
+    watchers: () => listeners.size,
+  }
+}
+
+export const NO_FEED = { write: true, watch: false, list: true, get: true, revocations: true } as const
+
+export const never = (): Promise<never> => new Promise(() => undefined)
+export const within = (): number => 0
+
+export function verifierOf(store: KeyStore, more: Partial<KeyVerifierSettings> = {}): KeyVerifier {
+  return createKeyVerifier({
+    store,
+    digester: createDigester([]),
+    environment: 'live',
+    catalogue: scopeCatalogue({}),
+    clock: manualClock(),
+    cacheSeconds: 30,
+    missCacheSeconds: 5,
+    staleIfErrorSeconds: 60,
+    cacheEntries: 1000,
+    timeoutMs: 250,
+    ...more,
+  })
+}
+
+/** What a verification came to, in one word. */
+export async function outcome(verifier: KeyVerifier, key: string, overBudget: () => number = within): Promise<string> {
+  const found = await verifier.verify(key, overBudget)
+  return found.ok ? 'ok' : found.reason
+}
