@@ -1,155 +1,155 @@
 import type { IncomingMessage } from 'node:http'
-import { matchLayer, type Layer } from './express-layer.ts'
-import { ownStrings, withoutTrailingSlash, type Place } from '../src/adapter-kit.ts'
+import { ownStrings, type Place } from '../src/adapter-kit.ts'
+import { chainsTo, type Chain } from './express-route-chains.ts'
+import { matchLayer, own } from './express-route-layer.ts'
 
 /** What is read of an Express request. */
 export interface ExpressRequestLike extends IncomingMessage {
   readonly originalUrl?: string | undefined
   /** The route that was matched last; the routers that led to it are not kept by Express. */
   readonly route?: unknown
-  readonly app?: unknown
-  readonly params?: unknown
 }
-
-/** Bounds of one walk: what lies beyond is not told. */
-const MAX_DEPTH = 16
-const MAX_LAYERS = 10_000
-
-/** What a walk looks for: the matched route or, before there is one, the guard's own mount. */
-interface Search {
-  readonly route: unknown
-  readonly guard: unknown
-  /** From the root application down to the one that the request is in. */
-  readonly apps: readonly object[]
-  readonly found: Place[]
-  visited: number
-}
-
-interface Position {
-  readonly template: string
-  readonly params: Readonly<Record<string, string>>
-  /** What is left of the path. */
-  readonly path: string
-  readonly depth: number
-  /** Which of `apps` this is in. */
-  readonly app: number
-}
-
-const UNKNOWN_MOUNT = '\u0000'
 
 /**
- * Walks the routers from the root application down to the matched route, and gives the template and the parameters of
- * every mount on the way: Express keeps neither, and `baseUrl` holds concrete ids. What is ambiguous or cannot be told (a
- * router wrapped in a function, a rewritten URL, a router that keeps no paths) is `*`. Never throws.
+ * The full template and the parameters of every mount on the way: Express keeps neither, and `baseUrl` holds concrete ids.
+ * Found by walking the routers from the root application down to the matched route or, before there is one, to the guard's
+ * own mount. What is ambiguous or cannot be told (a router wrapped in a function, a rewritten URL, a mount whose path the
+ * router does not keep) is `*`. Never throws.
  */
 export function recoverRoute(request: ExpressRequestLike, guard: unknown): Place {
-  const place = search(request, guard)
-  return place ?? { template: '*', params: ownStrings(request.params) }
-}
-
-function search(request: ExpressRequestLike, guard: unknown): Place | null {
   try {
-    const apps = applicationsOf(request.app)
-    const [root] = apps
-    if (root === undefined) return null
-    const found: Place[] = []
-    const start: Position = { template: '', params: {}, path: pathOf(request), depth: 0, app: 0 }
-    walk(stackOf(routerOf(root)), start, { route: request.route, guard, apps, found, visited: 0 })
-    const [first] = found
-    if (first === undefined || found.some(({ template }) => template !== first.template)) return null
-    return first.template.includes(UNKNOWN_MOUNT) ? null : { ...first, template: withoutTrailingSlash(first.template) || '/' }
+    return find(request, guard) ?? unplaced(request)
   } catch {
-    return null
+    return unplaced(request)
   }
 }
 
-function walk(stack: readonly Layer[], at: Position, seeking: Search): void {
-  if (at.depth > MAX_DEPTH) return
-  for (const layer of stack) {
-    seeking.visited += 1
-    if (seeking.visited > MAX_LAYERS) throw new RangeError('too many layers')
-    if (isTarget(layer, seeking)) arrive(layer, at, seeking)
-    else if (layer.route === undefined) descend(layer, at, seeking)
+/** A way through the routers, followed along the path as received. */
+interface Trail {
+  /** `null`: one of its mounts keeps no path. */
+  template: string | null
+  readonly params: Record<string, string>
+  /** What the routers have set `baseUrl` to at its end, and what they have left of the path. */
+  base: string
+  path: string
+}
+
+/** Where the routers are now. */
+interface State {
+  readonly base: string
+  readonly path: string
+}
+
+function find(request: ExpressRequestLike, guard: unknown): Place | null {
+  const received = pathOf(own(request, 'originalUrl'))
+  const state = stateOf(request)
+  if (received === null || state === null) return null
+  const app: unknown = Reflect.get(request, 'app')
+  const route = own(request, 'route')
+  const ways = chainsTo(route ?? guard, app)
+  const trails = trailsOf(ways, received)
+  const here = trails.filter((trail) => isAt(trail, state))
+  if (here.length > 0) return agreed(here)
+  // A route that called `next()` stays on the request: the guard that asks stands behind it, on a mount of its own.
+  if (route !== undefined && ways.length > 0) {
+    const behind = trailsOf(chainsTo(guard, app), received).filter((trail) => isAt(trail, state))
+    if (behind.length > 0) return agreed(behind)
   }
+  // Once an answer has begun, the routers may have left the route: an error handler answered, or `next()` was called.
+  return hasAnswered(request) && isAsReceived(state, received) ? agreed(trails) : null
 }
 
-function isTarget(layer: Layer, { route, guard }: Search): boolean {
-  return route === undefined ? layer.handle === guard : layer.route === route
+function trailsOf(chains: readonly Chain[], received: string): readonly Trail[] {
+  return chains.map((chain) => follow(chain, received)).filter((trail) => trail !== null)
 }
 
-function arrive(layer: Layer, at: Position, { found }: Search): void {
-  const match = matchLayer(layer, at.path)
-  if (match === null) return
-  found.push({ template: `${at.template}${match.template ?? UNKNOWN_MOUNT}`, params: merged(at.params, match.params) })
+function follow(chain: Chain, received: string): Trail | null {
+  const trail =
+    chain.parent === null
+      ? { template: '', params: Object.create(null) as Record<string, string>, base: '', path: received }
+      : follow(chain.parent, received)
+  return trail !== null && enter(chain.layer, trail) ? trail : null
 }
 
-function descend(layer: Layer, at: Position, seeking: Search): void {
-  const inner = innerStack(layer, at, seeking)
-  if (inner === null) return
-  const match = matchLayer(layer, at.path)
-  if (match === null || !isAtBoundary(at.path, match.path)) return
-  const rest = at.path.slice(match.path.length)
-  walk(
-    inner.stack,
-    {
-      template: withoutSlash(`${at.template}${match.template ?? UNKNOWN_MOUNT}`),
-      params: merged(at.params, match.params),
-      path: rest.startsWith('/') ? rest : `/${rest}`,
-      depth: at.depth + 1,
-      app: inner.app,
-    },
-    seeking,
-  )
-}
-
-/** The layers behind a mounted router, or behind the mounted application that the request went into. */
-function innerStack(layer: Layer, at: Position, { apps }: Search): { stack: readonly Layer[]; app: number } | null {
-  if (typeof layer.handle !== 'function') return null
-  if (Array.isArray(Reflect.get(layer.handle, 'stack'))) return { stack: stackOf(layer.handle), app: at.app }
-  const next = apps[at.app + 1]
-  return layer.name === 'mounted_app' && next !== undefined ? { stack: stackOf(routerOf(next)), app: at.app + 1 } : null
-}
-
-/** A mount ends at a segment's end, as the router itself sees to. */
-function isAtBoundary(path: string, matched: string): boolean {
-  const next = path.charAt(matched.length)
-  return next === '' || next === '/' || matched.endsWith('/')
-}
-
-function merged(outer: Position['params'], inner: Position['params']): Position['params'] {
-  return Object.assign(Object.create(null), outer, inner) as Position['params']
-}
-
-function withoutSlash(template: string): string {
-  return template.endsWith('/') ? template.slice(0, -1) : template
-}
-
-/** The path as received, in origin-form or absolute-form (RFC 9112 section 3.2), without the query. */
-function pathOf({ originalUrl, url }: ExpressRequestLike): string {
-  const text = originalUrl ?? url ?? '/'
-  const end = text.search(/[?#]/)
-  const path = end === -1 ? text : text.slice(0, end)
-  return path.startsWith('/') ? path : path.replace(/^[a-z][a-z\d+.-]*:\/\/[^/]*/i, '') || '/'
-}
-
-function applicationsOf(app: unknown): readonly object[] {
-  const apps: object[] = []
-  for (let each: unknown = app; isObject(each) && apps.length <= MAX_DEPTH; each = Reflect.get(each, 'parent')) {
-    apps.unshift(each)
+/** Goes through one layer as its router does; false where the router would pass it by. */
+function enter(layer: object, trail: Trail): boolean {
+  const match = matchLayer(layer, trail.path)
+  if (match === null) return false
+  if (own(layer, 'route') === undefined && !trim(layer, match.path, trail)) return false
+  trail.template = joined(trail.template, match.template)
+  for (const [name, value] of Object.entries(match.params) as [string, unknown][]) {
+    if (typeof value === 'string') trail.params[name] = value
+    else if (Array.isArray(value)) trail.params[name] = value.join('/')
   }
-  return apps
+  return true
 }
 
-/** Express 4 keeps its router in `_router`, and throws where Express 5 keeps it. */
-function routerOf(app: object): unknown {
-  return Reflect.get(app, '_router') ?? Reflect.get(app, 'router')
+/** A mount takes its part off the path. It ends at the end of a segment; in Express 4 a dot ends one, too. */
+function trim(layer: object, matched: string, trail: Trail): boolean {
+  if (matched === '') return true
+  const rest = trail.path.slice(matched.length)
+  const next = rest.charAt(0)
+  const ends = next === '' || next === '/' || (next === '.' && Object.hasOwn(layer, 'regexp'))
+  if (!ends || !trail.path.startsWith(matched)) return false
+  trail.base += matched.endsWith('/') ? matched.slice(0, -1) : matched
+  trail.path = next === '/' ? rest : `/${rest}`
+  return true
 }
 
-function stackOf(router: unknown): readonly Layer[] {
-  const stack: unknown = isObject(router) ? Reflect.get(router, 'stack') : undefined
-  return Array.isArray(stack) ? (stack as readonly Layer[]) : []
+function joined(mounts: string | null, part: string | null): string | null {
+  if (mounts === null || part === null) return null
+  return mounts !== '' && part.startsWith('*') ? `${mounts}/${part}` : mounts + part
 }
 
-function isObject(value: unknown): value is object {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+function agreed(trails: readonly Trail[]): Place | null {
+  const [first] = trails
+  if (first === undefined || trails.some(({ template }) => template !== first.template)) return null
+  if (first.template === null && trails.length > 1) return null
+  return { template: first.template === null ? '*' : first.template || '/', params: Object.freeze(first.params) }
+}
+
+function stateOf(request: ExpressRequestLike): State | null {
+  const base = own(request, 'baseUrl') ?? ''
+  const path = pathOf(own(request, 'url'))
+  return path === null || typeof base !== 'string' ? null : { base, path }
+}
+
+/** That the routers are at the very end of the trail tells a rewritten URL, and overlapping mounts from one another. */
+function isAt(trail: Trail, { base, path }: State): boolean {
+  return trail.base === base && trail.path === path
+}
+
+function isAsReceived({ base, path }: State, received: string): boolean {
+  return base + path === received || (path === '/' && base === received)
+}
+
+function hasAnswered(request: ExpressRequestLike): boolean {
+  const response = own(request, 'res')
+  if (typeof response !== 'object' || response === null) return false
+  return ['headersSent', 'writableEnded', 'destroyed'].some((name) => Reflect.get(response, name) === true)
+}
+
+/** Characters at which the routers leave their fast way and have the URL rewritten. */
+const UNUSUAL = /[\t\n\f\r #\u00a0\ufeff]/
+const PLAIN = /^(?:https?:\/\/[\w.:[\]-]+)?(?<path>\/[\w.~!$&()*+,;=:@%/-]*)?(?:[?#]|$)/i
+
+/** The path without the query, in origin-form or absolute-form (RFC 9112 section 3.2); `null`: routers may read it otherwise. */
+function pathOf(url: unknown): string | null {
+  if (typeof url !== 'string' || url === '') return null
+  if (!url.startsWith('/') || UNUSUAL.test(url)) {
+    const plain = PLAIN.exec(url)
+    return plain === null ? null : (plain.groups?.['path'] ?? '/')
+  }
+  const query = url.indexOf('?')
+  return query === -1 ? url : url.slice(0, query)
+}
+
+const NOWHERE: Place = Object.freeze({ template: '*', params: Object.freeze(Object.create(null) as Record<string, string>) })
+
+function unplaced(request: ExpressRequestLike): Place {
+  try {
+    return { template: '*', params: Object.freeze(ownStrings(own(request, 'params'))) }
+  } catch {
+    return NOWHERE
+  }
 }

@@ -21,7 +21,11 @@ const listenersOf = new WeakMap<Socket, Set<Listener>>()
  * exactly one end in every case, pipelined requests and answers that nobody reads included. Never `req 'close'`, which
  * fires before the answer once the body is read. Where all of them have fired already, at once.
  */
-export function onResponseEnd(request: IncomingMessage, response: ServerResponse, done: (end: ResponseEnd) => void): void {
+export function onResponseEnd(
+  request: IncomingMessage,
+  response: ServerResponse,
+  done: (end: ResponseEnd) => void,
+): void {
   const { socket } = request
   // A queued answer of a pipelined connection has no socket yet, and gets it when its turn comes; a closed one has none left.
   const queued = response.socket === null && !response.closed
@@ -69,7 +73,11 @@ function leaveSocket(socket: Socket, listener: Listener): void {
 }
 
 /** By the declared length where everything was sent, else by what went over the socket less the header. */
-function bodyBytes(request: IncomingMessage, response: ServerResponse, { full, sent }: { full: boolean; sent: number }): number {
+function bodyBytes(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { full, sent }: { full: boolean; sent: number },
+): number {
   if (!hasBody(request, response)) return 0
   const declared = Number(response.getHeader('content-length'))
   if (full && Number.isSafeInteger(declared)) return declared

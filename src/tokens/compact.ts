@@ -1,38 +1,64 @@
 import { isUtf8 } from 'node:buffer'
+import { createBoundedCache } from './bounded-cache.ts'
 import { parseObject, type JsonObject } from './json-object.ts'
+
+/** Characters; longer tokens are refused before anything reads them. */
+export const MAX_TOKEN_LENGTH = 8192
 
 /** A compact JWS (RFC 7515 section 7.1), taken apart. */
 export interface Compact {
   readonly header: JsonObject
   readonly payload: JsonObject
+  /** Empty where the token has none, as an unsecured one (RFC 7515 appendix A.5): no key verifies it. */
   readonly signature: Buffer
   /** What is signed: the first two segments and the dot between them. */
   readonly signed: string
 }
 
+export type CompactParser = (token: string) => Compact | null
+
+/** An issuer writes few headers, and many tokens with each. */
+const MAX_HEADERS = 64
+
 /**
- * Takes a token apart, strictly: there is exactly one text for one token. `null` for anything else: not three segments,
- * padding, spaces, other alphabets, unused bits that are set, no UTF-8, no JSON object, a member written twice.
+ * Takes tokens apart, strictly: one token has one text. `null` for anything else: not three segments, padding, spaces,
+ * another alphabet, unused bits that are set, no UTF-8, no JSON object, a member written twice.
  */
-export function parseCompact(token: string): Compact | null {
-  const first = token.indexOf('.')
-  const second = token.indexOf('.', first + 1)
-  if (first < 1 || second === -1 || token.indexOf('.', second + 1) !== -1) return null
-  const header = decodeObject(token.slice(0, first))
-  if (header === null) return null
-  const payload = decodeObject(token.slice(first + 1, second))
-  const signature = decode(token.slice(second + 1))
-  if (payload === null || signature === null) return null
-  return { header, payload, signature, signed: token.slice(0, second) }
+export function createCompactParser(): CompactParser {
+  const headers = createBoundedCache<JsonObject>(MAX_HEADERS)
+
+  const headerOf = (segment: string): JsonObject | null => {
+    const known = headers.get(segment)
+    if (known !== undefined) return known
+    const header = decodeObject(segment)
+    if (header !== null) headers.set(segment, header)
+    return header
+  }
+  return (token) => {
+    const first = token.indexOf('.')
+    const second = token.indexOf('.', first + 1)
+    if (first === -1 || second === -1 || token.indexOf('.', second + 1) !== -1) return null
+    const header = headerOf(token.slice(0, first))
+    if (header === null) return null
+    const payload = decodeObject(token.slice(first + 1, second))
+    const signature = decodeSignature(token.slice(second + 1))
+    if (payload === null || signature === null) return null
+    return { header, payload, signature, signed: token.slice(0, second) }
+  }
 }
 
-/** RFC 7515 section 2, base64url without padding. Node decodes other texts too; the one that it encodes is canonical. */
-function decode(segment: string): Buffer | null {
+/** Node decodes other texts too; the one that it encodes is canonical (RFC 7515 section 2, base64url without padding). */
+function decodeSignature(segment: string): Buffer | null {
   const bytes = Buffer.from(segment, 'base64url')
-  return segment !== '' && bytes.toString('base64url') === segment ? bytes : null
+  return bytes.toString('base64url') === segment ? bytes : null
 }
+
+/** Decoding is synchronous, and so one piece of memory serves all. */
+const scratch = Buffer.alloc(MAX_TOKEN_LENGTH)
 
 function decodeObject(segment: string): JsonObject | null {
-  const bytes = decode(segment)
-  return bytes !== null && isUtf8(bytes) ? parseObject(bytes.toString('utf8')) : null
+  if (segment.length > MAX_TOKEN_LENGTH) return null
+  const length = scratch.write(segment, 'base64url')
+  if (scratch.toString('base64url', 0, length) !== segment) return null
+  return isUtf8(scratch.subarray(0, length)) ? parseObject(scratch.toString('utf8', 0, length)) : null
 }

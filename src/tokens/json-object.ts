@@ -29,6 +29,7 @@ export function own(object: JsonObject, name: string): unknown {
 const QUOTE = 34
 const COLON = 58
 const BACKSLASH = 92
+const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [91, 93, 123, 125]
 
 /** Colons outside strings are members, in any text that is JSON at all; -1 where it nests too deep. */
 function countMembers(text: string): number {
@@ -38,10 +39,10 @@ function countMembers(text: string): number {
     const code = text.charCodeAt(at)
     if (code === QUOTE) at = endOfString(text, at)
     else if (code === COLON) members += 1
-    else if (code === 123 || code === 91) {
+    else if (code === OPEN_OBJECT || code === OPEN_LIST) {
       depth += 1
       if (depth > MAX_DEPTH) return -1
-    } else if (code === 125 || code === 93) depth -= 1
+    } else if (code === CLOSE_OBJECT || code === CLOSE_LIST) depth -= 1
   }
   return members
 }
@@ -58,9 +59,10 @@ function isEscaped(text: string, at: number): boolean {
   return backslashes % 2 === 1
 }
 
-function countParsed(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0
-  let members = Array.isArray(value) ? 0 : Object.keys(value).length
-  for (const member of Object.values(value)) members += countParsed(member)
+/** A member that was written twice is parsed once. The depth of the value is bounded by now. */
+function countParsed(value: object): number {
+  const parts: readonly unknown[] = Object.values(value)
+  let members = Array.isArray(value) ? 0 : parts.length
+  for (const part of parts) if (typeof part === 'object' && part !== null) members += countParsed(part)
   return members
 }

@@ -1,4 +1,4 @@
-import { constants, createPublicKey, verify, type KeyObject } from 'node:crypto'
+import { constants, createPublicKey, verify, type JsonWebKey, type KeyObject } from 'node:crypto'
 import type { Algorithm } from './settings.ts'
 
 /** A public key, and the one algorithm that it verifies: the algorithm belongs to the key, not to the token. */
@@ -15,8 +15,8 @@ export interface KeySet {
   /** The keys in force. A promise only where they must be fetched first. */
   current(): Keys | Promise<Keys>
   /** Asked when no key in force fits a token: newer keys, `'none'` where the ones in force are as new as can be, `null` out of reach. */
-  newer(): Keys | 'none' | Promise<Keys | 'none'>
-  /** Rejects where no usable set can be had. */
+  newer(): Keys | 'none' | Promise<Keys>
+  /** Rejects where no usable set can be had, or when the signal ends the wait. */
   ready(signal: AbortSignal): Promise<void>
   health(): KeySetHealth
 }
@@ -30,12 +30,27 @@ export interface KeySetHealth {
   readonly degraded: boolean
 }
 
-/** RFC 7517 section 4.1 and 4.4: which key type each algorithm needs. */
-const KEY_OF: Readonly<Record<Algorithm, { readonly kty: string; readonly crv: string | undefined }>> = {
-  RS256: { kty: 'RSA', crv: undefined },
-  PS256: { kty: 'RSA', crv: undefined },
-  ES256: { kty: 'EC', crv: 'P-256' },
-  EdDSA: { kty: 'OKP', crv: 'Ed25519' },
+interface Method {
+  /** RFC 7517 section 4.1 `kty`. */
+  readonly kty: string
+  /** RFC 7518 section 6.2.1.1 and RFC 8037 section 2 `crv`. */
+  readonly crv: string | undefined
+  readonly hash: string | null
+  /** How `node:crypto` is to verify; each says all, for a default may be inherited. */
+  readonly options: { readonly padding?: number; readonly saltLength?: number; readonly dsaEncoding?: 'ieee-p1363' }
+}
+
+/** RFC 7518 section 3.1 and RFC 8037 section 3.1. RFC 7518 section 3.5: the salt of PS256 is as long as the hash. */
+const METHODS: Readonly<Record<Algorithm, Method>> = {
+  RS256: { kty: 'RSA', crv: undefined, hash: 'sha256', options: { padding: constants.RSA_PKCS1_PADDING } },
+  PS256: {
+    kty: 'RSA',
+    crv: undefined,
+    hash: 'sha256',
+    options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 },
+  },
+  ES256: { kty: 'EC', crv: 'P-256', hash: 'sha256', options: { dsaEncoding: 'ieee-p1363' } },
+  EdDSA: { kty: 'OKP', crv: 'Ed25519', hash: null, options: {} },
 }
 
 const MIN_RSA_BITS = 2048
@@ -52,33 +67,41 @@ export function parseKeySet(keys: unknown, algorithms: readonly Algorithm[]): re
   return usable.length === 0 || new Set(names).size < names.length ? null : Object.freeze(usable)
 }
 
+type Read = (name: string) => unknown
+
 function importKey(jwk: unknown, algorithms: readonly Algorithm[]): PublicKey | null {
   if (typeof jwk !== 'object' || jwk === null) return null
-  const read = (name: string): unknown => (Object.hasOwn(jwk, name) ? Reflect.get(jwk, name) : undefined)
+  const read: Read = (name) => (Object.hasOwn(jwk, name) ? Reflect.get(jwk, name) : undefined)
   const kid = read('kid')
   const algorithm = algorithmOf(read, algorithms)
   if (algorithm === null || !isForVerifying(read) || (kid !== undefined && typeof kid !== 'string')) return null
   try {
-    const members = Object.fromEntries(['kty', 'n', 'e', 'crv', 'x', 'y'].map((name) => [name, read(name)]))
-    const key = createPublicKey({ key: members as never, format: 'jwk' })
+    const key = createPublicKey({ __proto__: null, key: publicMembers(read), format: 'jwk' })
     return isStrong(key) ? Object.freeze({ kid: kid ?? null, algorithm, key }) : null
   } catch {
     return null
   }
 }
 
-function algorithmOf(read: (name: string) => unknown, algorithms: readonly Algorithm[]): Algorithm | null {
-  const alg = read('alg')
-  const fits = (each: Algorithm) => KEY_OF[each].kty === read('kty') && KEY_OF[each].crv === (KEY_OF[each].crv && read('crv'))
+/** The one that the key names, or else the first allowed one that it can be used with. */
+function algorithmOf(read: Read, algorithms: readonly Algorithm[]): Algorithm | null {
+  const [alg, kty, crv] = [read('alg'), read('kty'), read('crv')]
+  const fits = (each: Algorithm) => METHODS[each].kty === kty && (METHODS[each].crv ?? crv) === crv
   return algorithms.find((each) => fits(each) && (alg === undefined || alg === each)) ?? null
 }
 
 /** RFC 7517 sections 4.2 and 4.3. A private or symmetric key does not belong into a published set, and is not touched. */
-function isForVerifying(read: (name: string) => unknown): boolean {
+function isForVerifying(read: Read): boolean {
   const [use, operations] = [read('use'), read('key_ops')]
   if (read('d') !== undefined || read('k') !== undefined) return false
   if (use !== undefined && use !== 'sig') return false
   return operations === undefined || (Array.isArray(operations) && operations.includes('verify'))
+}
+
+function publicMembers(read: Read): JsonWebKey {
+  const members: Record<string, unknown> = { __proto__: null }
+  for (const name of ['kty', 'n', 'e', 'crv', 'x', 'y']) members[name] = read(name)
+  return members
 }
 
 /** RFC 7518 section 3.3: 2048 bits or more. Another exponent than 65537 is a mistake, or an attack. */
@@ -90,18 +113,9 @@ function isStrong(key: KeyObject): boolean {
 
 /** One synchronous call: a thread pool costs more than it saves (docs/decisions/0002). */
 export function verifies({ algorithm, key }: PublicKey, signed: string, signature: Buffer): boolean {
-  const data = Buffer.from(signed, 'latin1')
+  const { hash, options } = METHODS[algorithm]
   try {
-    switch (algorithm) {
-      case 'RS256':
-        return verify('sha256', data, key, signature)
-      case 'PS256':
-        return verify('sha256', data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }, signature)
-      case 'ES256':
-        return verify('sha256', data, { key, dsaEncoding: 'ieee-p1363' }, signature)
-      case 'EdDSA':
-        return verify(null, data, key, signature)
-    }
+    return verify(hash, Buffer.from(signed, 'latin1'), { __proto__: null, key, ...options }, signature)
   } catch {
     return false
   }

@@ -5,7 +5,7 @@ import type { Clock } from '../lib/clock.ts'
 import { createIdentity, type Environment, type Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import { claimsIssuer, isEarly, isExpired, readClaims, readIdentity, type Claims } from './claims.ts'
-import { parseCompact, type Compact } from './compact.ts'
+import { createCompactParser, MAX_TOKEN_LENGTH, type Compact } from './compact.ts'
 import { mediaType, readHeader, type Header } from './header.ts'
 import { parseKeySet, verifies, type Keys, type KeySet, type KeySetHealth, type PublicKey } from './key-set.ts'
 import { createLocalKeySet } from './local-key-set.ts'
@@ -55,11 +55,12 @@ const MAX_TRIED = 4
 export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier {
   const { settings, clock, issuingKey } = parts
   const keySet = createKeySet(settings, clock)
+  const parse = createCompactParser()
   const rules = { algorithms: settings.algorithms, types: new Set(settings.types.map(mediaType)) }
   const cache = new LRUCache<string, Verified>({ max: parts.cacheEntries })
 
   const verifyNew = (token: string, slot: string): Found | Promise<Found> => {
-    const compact = parseCompact(token)
+    const compact = parse(token)
     if (compact === null) return refuse('jwt_malformed')
     const header = readHeader(compact.header, rules)
     if (!header.ok) return refuse(header.reason)
@@ -99,7 +100,7 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
 
   return Object.freeze({
     verify: (token: string) => {
-      if (token.length > MAX_LENGTH) return refuse('credential_too_long')
+      if (token.length > MAX_TOKEN_LENGTH) return refuse('credential_too_long')
       const slot = hash('sha256', token, 'base64url')
       const known = cache.get(slot)
       return known === undefined ? verifyNew(token, slot) : verifyAgain(known, slot, token)

@@ -208,6 +208,10 @@ describe('a completed event', () => {
     expect(lineOf({ durationMs }).event.durationMs).toBe(expected)
   })
 
+  test('knows no negative zero, which JSON would turn into another number', () => {
+    expect(lineOf({ count: -0 }).event.count).toBe(0)
+  })
+
   test('of a clock that is out of its mind is still an event', () => {
     expect(lineOf({ time: Number.NaN }).event.time).toBe('1970-01-01T00:00:00.000Z')
     expect(lineOf({ time: 1e300 }).event.time).toBe('1970-01-01T00:00:00.000Z')

@@ -181,6 +181,12 @@ describe('an event with more than 500 patients', () => {
     const first = recorder.record(many)
     const late = recorder.record(draft({ part: { n: 2, of_id: first?.id ?? '' } }))
     expect(late?.part).toEqual({ n: 4, of_id: first?.id })
+    recorder.record({ ...many, part: { n: 3, of_id: first?.id ?? '' } })
+    expect(
+      written()
+        .slice(-3)
+        .map(({ part }) => part),
+    ).toEqual([5, 6, 7].map((n) => ({ n, of_id: first?.id })))
   })
 
   test('whose parts did not all fit on the disk is completed later', () => {
@@ -254,7 +260,11 @@ describe('while the journal cannot be written', () => {
       actor: { kind: 'none' },
     })
     expect(recorder.health().gaps).toBe(7)
+    files.writeError = 'EIO'
     recorder.record(call('r2'))
+    files.writeError = null
+    nowMs += 1000
+    recorder.gate()
     expect(names(written())).toEqual(['audit.started', 'r1', 'audit.gap', 'r2'])
   })
 

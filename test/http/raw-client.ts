@@ -12,7 +12,9 @@ export interface RawRequest {
 /** A request as it goes over the wire; several of them in one write are pipelined. */
 export function rawRequest({ method = 'GET', path, headers = {}, body }: RawRequest): string {
   const length = body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) }
-  const lines = Object.entries({ Host: 'suite.example', ...headers, ...length }).map(([name, value]) => `${name}: ${value}`)
+  const lines = Object.entries({ Host: 'suite.example', ...headers, ...length }).map(
+    ([name, value]) => `${name}: ${value}`,
+  )
   return [`${method} ${path} HTTP/1.1`, ...lines, '', body ?? ''].join('\r\n')
 }
 

@@ -133,3 +133,16 @@ export async function outcome(verifier: KeyVerifier, key: string, overBudget: ()
   const found = await verifier.verify(key, overBudget)
   return found.ok ? 'ok' : found.reason
 }
+
+/** Runs with members that every object inherits. Nothing may be expected meanwhile: the test runner inherits them, too. */
+export async function polluted<T>(members: Readonly<Record<string, unknown>>, run: () => T | Promise<T>): Promise<T> {
+  const everything: object = Object.prototype
+  try {
+    for (const [name, value] of Object.entries(members)) {
+      Reflect.defineProperty(everything, name, { value, configurable: true, writable: true })
+    }
+    return await run()
+  } finally {
+    for (const name of Object.keys(members)) Reflect.deleteProperty(everything, name)
+  }
+}

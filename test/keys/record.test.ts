@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { checkRecord, statusAt } from '../../src/keys/record.ts'
 import type { KeyRecord } from '../../src/keys/store.ts'
-import { DAY, newKey, recordOf, START } from './parts.ts'
+import { DAY, newKey, polluted, recordOf, START } from './parts.ts'
 
 const GOOD = recordOf(newKey(), { id: 'key_good' })
 const at = (ms: number) => new Date(START + ms)
@@ -134,13 +134,11 @@ describe('a checked record', () => {
     expect(checkRecord({ ...GOOD, expiresAt })?.expiresAt).toEqual(at(0))
   })
 
-  test('is null where only the polluted prototype of everything has the members', () => {
-    const names = Object.keys(GOOD) as (keyof KeyRecord)[]
-    try {
-      for (const name of names) Object.defineProperty(Object.prototype, name, { value: GOOD[name], configurable: true })
-      expect(checkRecord({})).toBeNull()
-    } finally {
-      for (const name of names) Reflect.deleteProperty(Object.prototype, name)
-    }
+  test('is null where only the polluted prototype of everything has the members', async () => {
+    expect(await polluted({ ...GOOD }, () => checkRecord({}))).toBeNull()
+    expect(await polluted({ scopes: ['admin:org'] }, () => checkRecord({ ...GOOD })?.scopes)).toEqual(['read:patients'])
+    const holes = { ...GOOD, scopes: [...GOOD.scopes, ...new Array<string>(1)] }
+    delete holes.scopes[1]
+    expect(await polluted({ 1: 'admin:org' }, () => checkRecord(holes))).toBeNull()
   })
 })

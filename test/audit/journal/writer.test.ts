@@ -165,6 +165,19 @@ describe('a write that fails', () => {
     expect(journal.failure).toMatchObject({ code: 'ENOSPC' })
   })
 
+  test('is not made good in a file that a symbolic link names', () => {
+    const journal = opened()
+    journal.append('{"a":1}')
+    files.writeError = 'EIO'
+    journal.append('{"b":2}')
+    files.writeError = null
+    rmSync(path())
+    writeFileSync(join(directory, 'elsewhere'), '')
+    symlinkSync(join(directory, 'elsewhere'), path())
+    expect(() => journal.open()).toThrow('ELOOP')
+    expect(readFileSync(join(directory, 'elsewhere'), 'utf8')).toBe('')
+  })
+
   test('goes on at the end of a file that somebody has cut', () => {
     const journal = opened()
     journal.append('{"a":1}')

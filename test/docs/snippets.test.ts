@@ -1,0 +1,66 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { localBin, ROOT } from '../../scripts/local-bin.mjs'
+
+/** Every TypeScript snippet of the README and of `docs/` is compiled, so that it says only what is true. */
+interface Snippet {
+  readonly from: string
+  readonly line: number
+  readonly code: string
+}
+
+const SNIPPETS = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', ...markdownIn('docs')].flatMap(snippetsOf)
+let folder: string
+
+beforeAll(() => {
+  mkdirSync(join(ROOT, 'build'), { recursive: true })
+  folder = mkdtempSync(join(ROOT, 'build', 'snippets-'))
+})
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+function markdownIn(directory: string): string[] {
+  return readdirSync(join(ROOT, directory), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(directory, name))
+}
+
+function snippetsOf(from: string): Snippet[] {
+  const text = readFileSync(join(ROOT, from), 'utf8')
+  return [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(({ index, 1: code = '' }) => ({
+    from,
+    line: text.slice(0, index).split('\n').length + 1,
+    code,
+  }))
+}
+
+test('there are snippets, those of the README among them', () => {
+  expect(SNIPPETS.filter(({ from }) => from === 'README.md').length).toBeGreaterThanOrEqual(2)
+})
+
+test('each compiles as a file of its own', async () => {
+  // One program a snippet: a snippet that augments a registry must not help, or hurt, another.
+  const results = await Promise.all(SNIPPETS.map((snippet, index) => compile(snippet, join(folder, String(index)))))
+  expect(results.filter((result) => result !== null)).toEqual([])
+})
+
+async function compile({ from, line, code }: Snippet, directory: string): Promise<string | null> {
+  mkdirSync(directory)
+  writeFileSync(join(directory, 'snippet.ts'), `${code}\nexport {}\n`)
+  const up = relative(directory, ROOT)
+  const config = {
+    extends: join(up, 'test/types/tsconfig.json'),
+    include: ['snippet.ts'],
+  }
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(config))
+  try {
+    await promisify(execFile)(process.execPath, [localBin('typescript', 'tsc'), '-p', directory], { cwd: ROOT })
+    return null
+  } catch (error) {
+    const output: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'stdout') : error
+    return `${from}:${line}\n${String(output)}`
+  }
+}
