@@ -2,10 +2,10 @@ import { membersOf, own, sourceOf, type LayerMatch } from './express-route-parts
 
 /** One alternative of the expression that Express 4 compiles a layer's paths into. */
 interface Alternative {
-  readonly source: string
   readonly regexp: RegExp
-  /** Which of the layer's keys is its first. */
-  readonly firstKey: number
+  /** It was compiled from a string, not written as a RegExp. */
+  readonly compiled: boolean
+  readonly template: string | null
 }
 
 /** Made once per expression; `null`: it cannot be taken apart. */
@@ -20,26 +20,37 @@ export function matchExpression(layer: object, regexp: RegExp, path: string): La
   if (regexp.global || regexp.sticky) return null
   const match = regexp.exec(path)
   if (match === null) return null
-  const keys = membersOf(own(layer, 'keys')).map((key) => own(key, 'name'))
+  const keys = membersOf(own(layer, 'keys'))
   const route = own(layer, 'route')
+  const matched: Matched = { regexp, match, keys }
   return {
-    template: route === undefined ? mountTemplate(regexp, match, keys) : routeTemplate(own(route, 'path'), regexp, match),
+    template: route === undefined ? mountTemplate(matched) : routeTemplate(own(route, 'path'), matched),
     path: match[0],
-    params: paramsOf(match, keys),
+    params: paramsOf(matched),
   }
 }
 
+interface Matched {
+  readonly regexp: RegExp
+  readonly match: RegExpExecArray
+  /** Of its groups. Their names are strings, or numbers where they have none. */
+  readonly keys: readonly unknown[]
+}
+
 /** By the router's own rule: a name that stands in several members of a list belongs to the one that matched. */
-function paramsOf(match: RegExpExecArray, keys: readonly unknown[]): object {
+function paramsOf({ match, keys }: Matched): object {
   const params: Record<string, string> = Object.create(null)
   for (let group = 1; group < match.length; group += 1) {
     const value: unknown = match[group]
-    if (typeof value === 'string') params[String(keys[group - 1])] = decoded(value)
+    const name = own(keys[group - 1], 'name')
+    if (typeof value === 'string' && (typeof name === 'string' || typeof name === 'number'))
+      params[name] = decoded(value)
   }
   return params
 }
 
 function decoded(value: string): string {
+  if (!value.includes('%')) return value
   try {
     return decodeURIComponent(value)
   } catch {
@@ -48,23 +59,19 @@ function decoded(value: string): string {
 }
 
 /** A route keeps its path as written; of a list, the alternative that matched says which member. */
-function routeTemplate(path: unknown, regexp: RegExp, match: RegExpExecArray): string | null {
+function routeTemplate(path: unknown, { regexp, match, keys }: Matched): string | null {
   if (!Array.isArray(path)) return sourceOf(path)
   const members: readonly unknown[] = path.flat(Infinity)
-  const parts = alternativesOf(regexp)
-  const [only] = members
-  if (members.length === 1) return sourceOf(only)
+  const parts = alternativesOf(regexp, keys)
   if (parts === null || parts.length !== members.length) return null
   return sourceOf(members[matchedAmong(parts, match)])
 }
 
 /** A mount keeps its expression alone. */
-function mountTemplate(regexp: RegExp, match: RegExpExecArray, keys: readonly unknown[]): string | null {
-  const parts = alternativesOf(regexp)
-  if (parts === null || !parts.some(isCompiled)) return regexp.source
-  const part = parts[matchedAmong(parts, match)]
-  if (part === undefined) return null
-  return isCompiled(part) ? reverse(part.source, keys.slice(part.firstKey)) : part.source
+function mountTemplate({ regexp, match, keys }: Matched): string | null {
+  const parts = alternativesOf(regexp, keys)
+  if (parts === null || !parts.some(({ compiled }) => compiled)) return regexp.source
+  return parts[matchedAmong(parts, match)]?.template ?? null
 }
 
 /** The first alternative that finds what all of them together have found. */
@@ -76,21 +83,22 @@ function matchedAmong(parts: readonly Alternative[], match: RegExpExecArray): nu
   })
 }
 
-function alternativesOf(regexp: RegExp): readonly Alternative[] | null {
+function alternativesOf(regexp: RegExp, keys: readonly unknown[]): readonly Alternative[] | null {
   const known = alternatives.get(regexp)
   if (known !== undefined) return known
-  const fresh = compileAlternatives(regexp)
+  const fresh = compileAlternatives(regexp, keys)
   alternatives.set(regexp, fresh)
   return fresh
 }
 
-function compileAlternatives({ source, flags }: RegExp): readonly Alternative[] | null {
+function compileAlternatives({ source, flags }: RegExp, keys: readonly unknown[]): readonly Alternative[] | null {
   try {
     let firstKey = 0
     return splitAlternatives(source).map((each) => {
-      const part = { source: each, regexp: new RegExp(each, flags), firstKey }
+      const compiled = each.startsWith('^') && each.endsWith(MOUNT_END)
+      const template = compiled ? reverse(each, keys.slice(firstKey)) : each
       firstKey += (new RegExp(`${each}|`).exec('')?.length ?? 1) - 1
-      return part
+      return { regexp: new RegExp(each, flags), compiled, template }
     })
   } catch {
     return null
@@ -122,10 +130,6 @@ function splitAlternatives(source: string): readonly string[] {
 /** The end of every mount that was written as a string. */
 const MOUNT_END = '\\/?(?=\\/|$)'
 
-function isCompiled({ source }: Alternative): boolean {
-  return source.startsWith('^') && source.endsWith(MOUNT_END)
-}
-
 /** One of the forms that path-to-regexp 0.1 makes of a plain path. Custom patterns fit none of them. */
 interface Piece {
   /** Its first group is carried over. */
@@ -146,15 +150,15 @@ const PIECES: readonly Piece[] = [
 ]
 
 /** The template that was compiled into the expression; `null` where a piece of it cannot be told. */
-function reverse(source: string, names: readonly unknown[]): string | null {
+function reverse(source: string, keys: readonly unknown[]): string | null {
   const body = source.slice(1, -MOUNT_END.length)
   let template = ''
   let nextKey = 0
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const found = pieceAt(body, at)
     if (found === null) return null
     const { piece, match } = found
-    const name = names[nextKey]
+    const name = own(keys[nextKey], 'name')
     if (piece.key !== 'none') {
       if (typeof name !== piece.key) return null
       nextKey += 1

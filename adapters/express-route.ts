@@ -1,24 +1,28 @@
 import type { IncomingMessage } from 'node:http'
 import { ownStrings, type Place } from '../src/adapter-kit.ts'
 import { chainsTo, type Chain } from './express-route-chains.ts'
-import { matchLayer, own } from './express-route-layer.ts'
+import { matchLayer } from './express-route-layer.ts'
+import { own } from './express-route-parts.ts'
 
 /** What is read of an Express request. */
 export interface ExpressRequestLike extends IncomingMessage {
   readonly originalUrl?: string | undefined
   /** The route that was matched last; the routers that led to it are not kept by Express. */
   readonly route?: unknown
+  /** The application that the request is in; its parent's again once a sub-application has passed it on. */
+  readonly app?: unknown
 }
 
 /**
  * The full template and the parameters of every mount on the way: Express keeps neither, and `baseUrl` holds concrete ids.
  * Found by walking the routers from the root application down to the matched route or, before there is one, to the guard's
  * own mount. What is ambiguous or cannot be told (a router wrapped in a function, a rewritten URL, a mount whose path the
- * router does not keep) is `*`. Never throws.
+ * router does not keep) is `*`. Never throws. `app` is the application that the guard ran in, for a question that comes when
+ * the request may have left it.
  */
-export function recoverRoute(request: ExpressRequestLike, guard: unknown): Place {
+export function recoverRoute(request: ExpressRequestLike, guard: unknown, app?: unknown): Place {
   try {
-    return find(request, guard) ?? unplaced(request)
+    return find(request, guard, app) ?? unplaced(request)
   } catch {
     return unplaced(request)
   }
@@ -40,23 +44,23 @@ interface State {
   readonly path: string
 }
 
-function find(request: ExpressRequestLike, guard: unknown): Place | null {
+function find(request: ExpressRequestLike, guard: unknown, guardApp: unknown): Place | null {
   const received = pathOf(own(request, 'originalUrl'))
   const state = stateOf(request)
   if (received === null || state === null) return null
-  const app: unknown = Reflect.get(request, 'app')
+  const { app } = request
   const route = own(request, 'route')
-  const ways = chainsTo(route ?? guard, app)
+  const inside = chainsTo(route ?? guard, app)
+  const ways = inside.length > 0 || guardApp === undefined ? inside : chainsTo(route ?? guard, guardApp)
   const trails = trailsOf(ways, received)
   const here = trails.filter((trail) => isAt(trail, state))
   if (here.length > 0) return agreed(here)
-  // A route that called `next()` stays on the request: the guard that asks stands behind it, on a mount of its own.
-  if (route !== undefined && ways.length > 0) {
-    const behind = trailsOf(chainsTo(guard, app), received).filter((trail) => isAt(trail, state))
-    if (behind.length > 0) return agreed(behind)
-  }
   // Once an answer has begun, the routers may have left the route: an error handler answered, or `next()` was called.
-  return hasAnswered(request) && isAsReceived(state, received) ? agreed(trails) : null
+  const left = hasAnswered(request) ? trails.filter((trail) => hasLeft(trail, state, received)) : []
+  if (left.length > 0) return agreed(left)
+  // A route that called `next()` stays on the request: the guard that asks stands behind it, on a mount of its own.
+  if (route === undefined || ways.length === 0) return null
+  return agreed(trailsOf(chainsTo(guard, app), received).filter((trail) => isAt(trail, state)))
 }
 
 function trailsOf(chains: readonly Chain[], received: string): readonly Trail[] {
@@ -77,7 +81,8 @@ function enter(layer: object, trail: Trail): boolean {
   if (match === null) return false
   if (own(layer, 'route') === undefined && !trim(layer, match.path, trail)) return false
   trail.template = joined(trail.template, match.template)
-  for (const [name, value] of Object.entries(match.params) as [string, unknown][]) {
+  for (const name of Object.keys(match.params)) {
+    const value = own(match.params, name)
     if (typeof value === 'string') trail.params[name] = value
     else if (Array.isArray(value)) trail.params[name] = value.join('/')
   }
@@ -119,8 +124,9 @@ function isAt(trail: Trail, { base, path }: State): boolean {
   return trail.base === base && trail.path === path
 }
 
-function isAsReceived({ base, path }: State, received: string): boolean {
-  return base + path === received || (path === '/' && base === received)
+/** The routers are at an outer mount of the trail again, and have not rewritten the URL. */
+function hasLeft(trail: Trail, { base, path }: State, received: string): boolean {
+  return trail.base.startsWith(base) && (base + path === received || (path === '/' && base === received))
 }
 
 function hasAnswered(request: ExpressRequestLike): boolean {
@@ -144,7 +150,10 @@ function pathOf(url: unknown): string | null {
   return query === -1 ? url : url.slice(0, query)
 }
 
-const NOWHERE: Place = Object.freeze({ template: '*', params: Object.freeze(Object.create(null) as Record<string, string>) })
+const NOWHERE: Place = Object.freeze({
+  template: '*',
+  params: Object.freeze(Object.create(null) as Record<string, string>),
+})
 
 function unplaced(request: ExpressRequestLike): Place {
   try {

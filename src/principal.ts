@@ -75,11 +75,8 @@ export interface Identity extends IdentityFacts {
 
 const principals = new WeakMap<IdentityFacts, Principal>()
 
-/**
- * Made at the first read: a principal costs several times what a decision does, and most handlers never ask for it. (The
- * accessors stand in a prototype, and members are copied by name, because engines make a new shape for each object otherwise.)
- */
-const IDENTITY = Object.freeze({
+/** Made at the first read: a principal costs several times what a decision does, and many handlers never ask for it. */
+const IDENTITY: object = Object.freeze({
   __proto__: null,
   get principal(): Principal {
     const facts = this as unknown as IdentityFacts
@@ -89,9 +86,9 @@ const IDENTITY = Object.freeze({
   },
 })
 
+/** `Object.create` and members by name: engines make a new shape for each literal with accessors or `__proto__`. */
 export function createIdentity(facts: IdentityFacts): Identity {
-  return Object.freeze({
-    __proto__: IDENTITY,
+  const identity: object = Object.assign(Object.create(IDENTITY), {
     ok: true,
     kind: facts.kind,
     organizationId: facts.organizationId,
@@ -103,7 +100,8 @@ export function createIdentity(facts: IdentityFacts): Identity {
     expiresAt: facts.expiresAt,
     graceEnds: facts.graceEnds,
     allowlist: facts.allowlist,
-  }) as unknown as Identity
+  })
+  return Object.freeze(identity) as Identity
 }
 
 function createPrincipal(facts: IdentityFacts): Principal {

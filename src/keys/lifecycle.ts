@@ -181,7 +181,9 @@ function readQuery(request: unknown): { organizationId: string; after?: string; 
   if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
     throw new KeyError('KEY_INVALID', 'limit', `expected a whole number from 1 to ${MAX_PAGE}.`)
   }
-  return after === undefined ? { organizationId, limit } : { organizationId, after, limit }
+  const query = after === undefined ? { organizationId, limit } : { organizationId, after, limit }
+  // Without a prototype: a store that takes the query apart must not find an `after` that nobody gave.
+  return Object.assign(Object.create(null) as object, query)
 }
 
 /** A record that is broken, or not what was asked for, is an error here, never shown in part. */

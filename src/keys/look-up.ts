@@ -70,7 +70,7 @@ export function createLookUps({ asker, changes, cache, catalogue, clock }: LookU
     const subscribed = changes.subscribe()
     // A feed in this process is up at once; one that takes a while must not hold up the first callers.
     if (subscribed !== null) await Promise.race([subscribed, nextTurn()])
-    for (let count = 0; count < MAX_ROUNDS && !signal.aborted; count += 1) {
+    for (let count = 0; count < MAX_ROUNDS; count += 1) {
       const flight = changes.begin()
       try {
         const found = await round(question, flight, signal)

@@ -1,7 +1,11 @@
 import { StoreConflict, type KeyChange, type KeyLookup, type KeyRecord, type KeyStore } from '../keys/store.ts'
 import { frozenCopy } from '../lib/frozen-copy.ts'
 
-type Query = Parameters<KeyStore['list']>[0]
+interface Query {
+  organizationId?: string
+  after?: string
+  limit?: number
+}
 
 /**
  * Keys in the memory of this process: for tests, development and small fixed sets. Nothing outlives the process. Holds
@@ -89,12 +93,14 @@ function createTable() {
       put({ ...old, lastUsedAt: stored.lastUsedAt })
       put(fresh)
     },
-    page: ({ organizationId, after = '', limit = 100 }: Query) =>
-      [...ids.values()]
+    page: (query: Query) => {
+      const { organizationId, after = '', limit = 100 } = Object.assign(Object.create(null) as Query, query)
+      return [...ids.values()]
         .filter((each) => (organizationId === undefined || each.organizationId === organizationId) && each.id > after)
         .toSorted((a, b) => (a.id < b.id ? -1 : 1))
         .slice(0, limit)
-        .map((record) => frozenCopy(record)),
+        .map((record) => frozenCopy(record))
+    },
   }
 }
 

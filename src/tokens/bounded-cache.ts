@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { inheritingNothing } from './inheriting-nothing.ts'
 
 /** Remembers so many entries, and forgets those first that were not asked for the longest. */
 export interface BoundedCache<V> {
@@ -7,12 +8,15 @@ export interface BoundedCache<V> {
   delete(slot: string): void
 }
 
-/** Options inherit nothing: lru-cache reads and writes them, and a polluted `Object.prototype` would reach it through them. */
+/** lru-cache reads its options, and writes into them: given none, it would use what a polluted `Object.prototype` holds. */
 export function createBoundedCache<V extends object>(max: number): BoundedCache<V> {
-  const entries = new LRUCache<string, V>({ __proto__: null, max })
+  const entries = new LRUCache<string, V>(inheritingNothing({ max }))
+  const options: LRUCache.GetOptions<string, V, unknown> & LRUCache.SetOptions<string, V, unknown> = inheritingNothing(
+    {},
+  )
   return Object.freeze({
-    get: (slot: string) => entries.get(slot, { __proto__: null }),
-    set: (slot: string, value: V) => void entries.set(slot, value, { __proto__: null }),
+    get: (slot: string) => entries.get(slot, options),
+    set: (slot: string, value: V) => void entries.set(slot, value, options),
     delete: (slot: string) => void entries.delete(slot),
   })
 }

@@ -49,7 +49,9 @@ function checkTimes(payload: JsonObject, settings: TokenSettings, now: number): 
   const tolerance = settings.clockToleranceSeconds
   if (exp - iat > settings.maxLifetimeSeconds) return 'jwt_lifetime'
   if (isExpired(exp, tolerance, now)) return 'jwt_expired'
-  return isEarly(iat, tolerance, now) || (nbf !== undefined && isEarly(nbf, tolerance, now)) ? 'jwt_not_yet_valid' : null
+  return isEarly(iat, tolerance, now) || (nbf !== undefined && isEarly(nbf, tolerance, now))
+    ? 'jwt_not_yet_valid'
+    : null
 }
 
 export function isExpired(exp: number, toleranceSeconds: number, now: number): boolean {

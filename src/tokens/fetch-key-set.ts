@@ -1,3 +1,4 @@
+import { inheritingNothing } from './inheriting-nothing.ts'
 import type { RemoteSettings } from './settings.ts'
 
 const MAX_BYTES = 1_048_576
@@ -14,7 +15,7 @@ export async function fetchKeySet({ url, fetch, timeoutMs }: RemoteSettings): Pr
     timer = setTimeout(() => {
       controller.abort()
       reject(new Error('The key set did not arrive in time.'))
-    }, timeoutMs)
+    }, timeoutMs).unref()
   })
   try {
     return await Promise.race([request(url, fetch, controller.signal), deadline])
@@ -25,11 +26,8 @@ export async function fetchKeySet({ url, fetch, timeoutMs }: RemoteSettings): Pr
 }
 
 async function request(url: URL, fetch: RemoteSettings['fetch'], signal: AbortSignal): Promise<unknown> {
-  const response = await fetch(url, {
-    redirect: 'manual',
-    signal,
-    headers: { accept: 'application/jwk-set+json, application/json' },
-  })
+  const headers = inheritingNothing({ accept: 'application/jwk-set+json, application/json' })
+  const response = await fetch(url, inheritingNothing({ redirect: 'manual' as const, signal, headers }))
   if (response.status !== 200) throw new Error('The key set was not answered with 200.')
   const body: unknown = JSON.parse(await readText(response))
   if (typeof body !== 'object' || body === null || !Object.hasOwn(body, 'keys')) throw new Error('That is no key set.')

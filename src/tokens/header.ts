@@ -20,7 +20,10 @@ const REFUSED = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c'] as const
 
 const MAX_KID = 256
 
-type BadHeader = { readonly ok: false; readonly reason: Extract<Reason, 'jwt_malformed' | 'jwt_algorithm' | 'jwt_type'> }
+type BadHeader = {
+  readonly ok: false
+  readonly reason: Extract<Reason, 'jwt_malformed' | 'jwt_algorithm' | 'jwt_type'>
+}
 
 /** What a header says, as far as it is listened to. */
 export function readHeader(header: JsonObject, rules: HeaderRules): Header | BadHeader {

@@ -1,4 +1,12 @@
-import { constants, createPublicKey, verify, type JsonWebKey, type KeyObject } from 'node:crypto'
+import {
+  constants,
+  createPublicKey,
+  verify,
+  type JsonWebKey,
+  type KeyObject,
+  type VerifyKeyObjectInput,
+} from 'node:crypto'
+import { inheritingNothing } from './inheriting-nothing.ts'
 import type { Algorithm } from './settings.ts'
 
 /** A public key, and the one algorithm that it verifies: the algorithm belongs to the key, not to the token. */
@@ -6,6 +14,8 @@ export interface PublicKey {
   readonly kid: string | null
   readonly algorithm: Algorithm
   readonly key: KeyObject
+  /** How `node:crypto` is to verify with it. */
+  readonly input: VerifyKeyObjectInput
 }
 
 /** Keys in force; `null` where they are out of reach. */
@@ -36,19 +46,15 @@ interface Method {
   /** RFC 7518 section 6.2.1.1 and RFC 8037 section 2 `crv`. */
   readonly crv: string | undefined
   readonly hash: string | null
-  /** How `node:crypto` is to verify; each says all, for a default may be inherited. */
-  readonly options: { readonly padding?: number; readonly saltLength?: number; readonly dsaEncoding?: 'ieee-p1363' }
+  readonly options: Omit<VerifyKeyObjectInput, 'key'>
 }
+
+const { RSA_PKCS1_PADDING, RSA_PKCS1_PSS_PADDING } = constants
 
 /** RFC 7518 section 3.1 and RFC 8037 section 3.1. RFC 7518 section 3.5: the salt of PS256 is as long as the hash. */
 const METHODS: Readonly<Record<Algorithm, Method>> = {
-  RS256: { kty: 'RSA', crv: undefined, hash: 'sha256', options: { padding: constants.RSA_PKCS1_PADDING } },
-  PS256: {
-    kty: 'RSA',
-    crv: undefined,
-    hash: 'sha256',
-    options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 },
-  },
+  RS256: { kty: 'RSA', crv: undefined, hash: 'sha256', options: { padding: RSA_PKCS1_PADDING } },
+  PS256: { kty: 'RSA', crv: undefined, hash: 'sha256', options: { padding: RSA_PKCS1_PSS_PADDING, saltLength: 32 } },
   ES256: { kty: 'EC', crv: 'P-256', hash: 'sha256', options: { dsaEncoding: 'ieee-p1363' } },
   EdDSA: { kty: 'OKP', crv: 'Ed25519', hash: null, options: {} },
 }
@@ -75,9 +81,19 @@ function importKey(jwk: unknown, algorithms: readonly Algorithm[]): PublicKey | 
   const kid = read('kid')
   const algorithm = algorithmOf(read, algorithms)
   if (algorithm === null || !isForVerifying(read) || (kid !== undefined && typeof kid !== 'string')) return null
+  const key = publicKey(read)
+  if (key === null || !isStrong(key)) return null
+  // With a polluted `Object.prototype.padding` the signature would be taken for another kind.
+  const input = inheritingNothing({ key, ...METHODS[algorithm].options })
+  return Object.freeze({ kid: kid ?? null, algorithm, key, input: Object.freeze(input) })
+}
+
+/** Public members alone are read, and none that is inherited. */
+function publicKey(read: Read): KeyObject | null {
+  const members: JsonWebKey = inheritingNothing({})
+  for (const name of ['kty', 'n', 'e', 'crv', 'x', 'y']) members[name] = read(name)
   try {
-    const key = createPublicKey({ __proto__: null, key: publicMembers(read), format: 'jwk' })
-    return isStrong(key) ? Object.freeze({ kid: kid ?? null, algorithm, key }) : null
+    return createPublicKey(inheritingNothing({ key: members, format: 'jwk' as const }))
   } catch {
     return null
   }
@@ -98,12 +114,6 @@ function isForVerifying(read: Read): boolean {
   return operations === undefined || (Array.isArray(operations) && operations.includes('verify'))
 }
 
-function publicMembers(read: Read): JsonWebKey {
-  const members: Record<string, unknown> = { __proto__: null }
-  for (const name of ['kty', 'n', 'e', 'crv', 'x', 'y']) members[name] = read(name)
-  return members
-}
-
 /** RFC 7518 section 3.3: 2048 bits or more. Another exponent than 65537 is a mistake, or an attack. */
 function isStrong(key: KeyObject): boolean {
   if (key.asymmetricKeyType !== 'rsa') return true
@@ -112,10 +122,9 @@ function isStrong(key: KeyObject): boolean {
 }
 
 /** One synchronous call: a thread pool costs more than it saves (docs/decisions/0002). */
-export function verifies({ algorithm, key }: PublicKey, signed: string, signature: Buffer): boolean {
-  const { hash, options } = METHODS[algorithm]
+export function verifies({ algorithm, input }: PublicKey, signed: string, signature: Buffer): boolean {
   try {
-    return verify(hash, Buffer.from(signed, 'latin1'), { __proto__: null, key, ...options }, signature)
+    return verify(METHODS[algorithm].hash, Buffer.from(signed, 'latin1'), input, signature)
   } catch {
     return false
   }

@@ -8,23 +8,26 @@ import type { Algorithm, RemoteSettings } from './settings.ts'
  * usable replaces it, or until it is too old; every attempt, failed ones too, starts a cooldown; one fetch at a time.
  */
 export function createRemoteKeySet(settings: RemoteSettings, algorithms: readonly Algorithm[], clock: Clock): KeySet {
-  const [cooldownMs, maxAgeMs] = [settings.cooldownSeconds * 1000, settings.maxAgeSeconds * 1000]
-  const maxStaleMs = settings.maxStaleSeconds * 1000
+  const [cooldownMs, maxStaleMs] = [settings.cooldownSeconds * 1000, settings.maxStaleSeconds * 1000]
+  const maxAgeMs = Math.min(settings.maxAgeSeconds * 1000, maxStaleMs)
   let keys: readonly PublicKey[] = []
+  /** When the fetch that gave `keys` was sent off: they are as old as that. */
   let fetchedAt: number | null = null
   let failedAt: number | null = null
   let flight: Promise<boolean> | null = null
 
-  const since = (instant: number | null) => (instant === null ? Number.POSITIVE_INFINITY : clock.monotonicMs() - instant)
+  const since = (instant: number | null) => (instant === null ? Infinity : clock.monotonicMs() - instant)
   const inForce = (): Keys => (since(fetchedAt) < maxStaleMs ? keys : null)
-  const coolingDown = () => since(failedAt) < cooldownMs
+  /** Nothing is under way, and nothing may be: an attempt failed just now. */
+  const isCoolingDown = () => flight === null && since(failedAt) < cooldownMs
 
   const fetchNow = async (): Promise<boolean> => {
+    const startedAt = clock.monotonicMs()
     try {
       const fresh = parseKeySet(await fetchKeySet(settings), algorithms)
       if (fresh === null) throw new Error('The key set holds no usable key.')
-      keys = fresh.map((key) => keys.find((old) => isSame(old, key)) ?? key)
-      fetchedAt = clock.monotonicMs()
+      keys = Object.freeze(fresh.map((key) => keys.find((old) => isSame(old, key)) ?? key))
+      fetchedAt = startedAt
       failedAt = null
       return true
     } catch {
@@ -32,31 +35,28 @@ export function createRemoteKeySet(settings: RemoteSettings, algorithms: readonl
       return false
     }
   }
-  /** Whether a fetch succeeded: one that is under way, or a new one where none failed just now. */
+  /** Whether the fetch that is under way, or a new one, succeeds. */
   const refresh = (): Promise<boolean> => {
-    if (flight === null && coolingDown()) return Promise.resolve(false)
     flight ??= fetchNow().finally(() => {
       flight = null
     })
     return flight
   }
+  const current = (): Keys | Promise<Keys> => {
+    const age = since(fetchedAt)
+    if (age >= maxAgeMs) return isCoolingDown() ? inForce() : refresh().then(inForce)
+    if (age >= maxAgeMs / 2 && !isCoolingDown()) void refresh()
+    return keys
+  }
 
   return Object.freeze({
-    current: () => {
-      const age = since(fetchedAt)
-      if (age < maxAgeMs) {
-        if (age >= maxAgeMs / 2) void refresh()
-        return keys
-      }
-      return flight === null && coolingDown() ? inForce() : refresh().then(inForce)
-    },
+    current,
     newer: () => {
       if (since(fetchedAt) < cooldownMs) return 'none' as const
-      if (flight === null && coolingDown()) return null
-      return refresh().then((fetched) => (fetched ? keys : null))
+      return isCoolingDown() ? null : refresh().then((fetched) => (fetched ? keys : null))
     },
-    ready: async () => {
-      if (!(await refresh()) && inForce() === null) throw new Error('No usable key set could be fetched.')
+    ready: async (signal: AbortSignal) => {
+      if ((await unlessAborted(current(), signal)) === null) throw new Error('No usable key set could be fetched.')
     },
     health: () =>
       Object.freeze({
@@ -71,4 +71,18 @@ export function createRemoteKeySet(settings: RemoteSettings, algorithms: readonl
 /** A key that is published again stays the same object, and what was verified by it stays verified. */
 function isSame(old: PublicKey, fresh: PublicKey): boolean {
   return old.kid === fresh.kid && old.algorithm === fresh.algorithm && old.key.equals(fresh.key)
+}
+
+async function unlessAborted<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  let stop = () => {}
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', stop, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }

@@ -1,16 +1,18 @@
 import { hash } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import { deny, type Denial, type KnownActor, type Reason } from '../decision.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createIdentity, type Environment, type Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
+import { createBoundedCache } from './bounded-cache.ts'
 import { claimsIssuer, isEarly, isExpired, readClaims, readIdentity, type Claims } from './claims.ts'
 import { createCompactParser, MAX_TOKEN_LENGTH, type Compact } from './compact.ts'
-import { mediaType, readHeader, type Header } from './header.ts'
-import { parseKeySet, verifies, type Keys, type KeySet, type KeySetHealth, type PublicKey } from './key-set.ts'
+import { findKey } from './find-key.ts'
+import { mediaType, readHeader } from './header.ts'
+import { parseKeySet, type KeySet, type KeySetHealth, type PublicKey } from './key-set.ts'
 import { createLocalKeySet } from './local-key-set.ts'
 import { createRemoteKeySet } from './remote-key-set.ts'
 import type { TokenSettings } from './settings.ts'
+import { whenKnown } from './when-known.ts'
 
 type Found = Identity | Denial
 
@@ -44,57 +46,59 @@ export interface TokenVerifierSettings {
 interface Verified {
   readonly identity: Identity
   readonly key: PublicKey
-  readonly claims: Claims
+  /** RFC 7519 section 4.1.5, seconds. */
+  readonly notBefore: number | null
 }
 
-const MAX_LENGTH = 8192
-/** A token without `kid` is tried against so many keys. */
-const MAX_TRIED = 4
-
-/** Verifies JWTs (RFC 7519, RFC 9068) strictly: text, header, key, signature, claims, issuing key, in this order. */
+/**
+ * Verifies JWTs (RFC 7519, RFC 9068) strictly: text, header, key, signature, claims, issuing key, in this order.
+ *
+ * @throws {TypeError} where a local key set holds no usable key.
+ */
 export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier {
   const { settings, clock, issuingKey } = parts
   const keySet = createKeySet(settings, clock)
-  const parse = createCompactParser()
   const rules = { algorithms: settings.algorithms, types: new Set(settings.types.map(mediaType)) }
-  const cache = new LRUCache<string, Verified>({ max: parts.cacheEntries })
+  const parse = createCompactParser()
+  const cache = createBoundedCache<Verified>(parts.cacheEntries)
 
   const verifyNew = (token: string, slot: string): Found | Promise<Found> => {
     const compact = parse(token)
     if (compact === null) return refuse('jwt_malformed')
     const header = readHeader(compact.header, rules)
     if (!header.ok) return refuse(header.reason)
+    // Before any key is looked for: a token of another issuer must not cause a fetch.
     if (!claimsIssuer(compact.payload, settings.issuer)) return refuse('jwt_issuer')
-    return whenKnown(findKey(keySet, header, compact), (found) => {
-      if (typeof found === 'string') return refuse(found)
-      const verified = accept(parts, compact, found)
+    return whenKnown(findKey(keySet, header, compact), (key) => {
+      if (typeof key === 'string') return refuse(key)
+      const verified = accept(parts, compact, key)
       if (isDenial(verified)) return verified
       cache.set(slot, verified)
-      return vouched(verified)
+      return vouched(verified.identity)
     })
   }
   const verifyAgain = (verified: Verified, slot: string, token: string): Found | Promise<Found> => {
-    const now = clock.now()
-    const { expires, notBefore } = verified.claims
-    if (isExpired(expires, settings.clockToleranceSeconds, now)) {
-      cache.delete(slot)
-      return refuse('jwt_expired', actorOf(verified.claims))
-    }
-    if (notBefore !== null && isEarly(notBefore, settings.clockToleranceSeconds, now)) return refuse('jwt_not_yet_valid')
+    const late = checkTimes(verified)
+    if (late !== null) return refuse(late, verified.identity)
     return whenKnown(keySet.current(), (keys) => {
-      if (keys === null) return refuse('jwks_unavailable')
-      if (keys.includes(verified.key)) return vouched(verified)
+      if (keys === null) return refuse('jwks_unavailable', verified.identity)
+      if (keys.includes(verified.key)) return vouched(verified.identity)
       cache.delete(slot)
       return verifyNew(token, slot)
     })
   }
+  const checkTimes = ({ identity, notBefore }: Verified): 'jwt_expired' | 'jwt_not_yet_valid' | null => {
+    const [now, tolerance] = [clock.now(), settings.clockToleranceSeconds]
+    if (isExpired((identity.expiresAt ?? 0) / 1000, tolerance, now)) return 'jwt_expired'
+    return notBefore !== null && isEarly(notBefore, tolerance, now) ? 'jwt_not_yet_valid' : null
+  }
   /** A revoked key takes the tokens with it that were issued to it. */
-  const vouched = ({ identity, claims }: Verified): Found | Promise<Found> => {
+  const vouched = (identity: Identity): Found | Promise<Found> => {
     if (issuingKey === null) return identity
-    if (identity.keyId === null) return issuingKey.mode === 'named' ? identity : refuse('jwt_issuing_key', actorOf(claims))
+    if (identity.keyId === null) return issuingKey.mode === 'named' ? identity : refuse('jwt_issuing_key', identity)
     return whenKnown(issuingKey.check(identity.keyId), (state) => {
       if (state === 'good') return identity
-      return refuse(state === 'bad' ? 'jwt_issuing_key' : 'store_unavailable', actorOf(claims))
+      return refuse(state === 'bad' ? 'jwt_issuing_key' : 'store_unavailable', identity)
     })
   }
 
@@ -110,7 +114,6 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
   })
 }
 
-/** @throws {TypeError} where a local key set holds no usable key. */
 function createKeySet({ jwks, algorithms }: TokenSettings, clock: Clock): KeySet {
   if (jwks.kind === 'remote') return createRemoteKeySet(jwks, algorithms, clock)
   const keys = parseKeySet(jwks.keys, algorithms)
@@ -118,34 +121,8 @@ function createKeySet({ jwks, algorithms }: TokenSettings, clock: Clock): KeySet
   return createLocalKeySet(keys)
 }
 
-type NoKey = Extract<Reason, 'jwt_unknown_key' | 'jwt_algorithm' | 'jwt_signature' | 'jwks_unavailable'>
-
-/** The key that verifies the token. One newer set is looked at where none in force is the one that the token means. */
-function findKey(keySet: KeySet, header: Header, compact: Compact): PublicKey | NoKey | Promise<PublicKey | NoKey> {
-  return whenKnown(keySet.current(), (keys) => {
-    if (keys === null) return 'jwks_unavailable'
-    const found = tryKeys(keys, header, compact)
-    if (found !== 'jwt_unknown_key') return found
-    return whenKnown(keySet.newer(), (newer) => {
-      if (newer === 'none') return found
-      return newer === null ? 'jwks_unavailable' : tryKeys(newer, header, compact)
-    })
-  })
-}
-
-function tryKeys(keys: NonNullable<Keys>, { kid, algorithm }: Header, { signed, signature }: Compact): PublicKey | NoKey {
-  if (kid === null) {
-    const fitting = keys.filter((key) => key.algorithm === algorithm).slice(0, MAX_TRIED)
-    return fitting.find((key) => verifies(key, signed, signature)) ?? 'jwt_unknown_key'
-  }
-  const named = keys.filter((key) => key.kid === kid)
-  if (named.length === 0) return 'jwt_unknown_key'
-  const key = named.find((each) => each.algorithm === algorithm)
-  if (key === undefined) return 'jwt_algorithm'
-  return verifies(key, signed, signature) ? key : 'jwt_signature'
-}
-
-function accept({ settings, environment, catalogue, clock }: TokenVerifierSettings, { payload }: Compact, key: PublicKey): Verified | Denial {
+function accept(parts: TokenVerifierSettings, { payload }: Compact, key: PublicKey): Verified | Denial {
+  const { settings, environment, catalogue, clock } = parts
   const claims = readClaims(payload, settings, clock.now())
   if (typeof claims === 'string') return refuse(claims, actorOf(readIdentity(payload, settings)))
   if (claims.environment !== environment) return refuse('environment_mismatch', actorOf(claims))
@@ -161,7 +138,7 @@ function accept({ settings, environment, catalogue, clock }: TokenVerifierSettin
     graceEnds: null,
     allowlist: null,
   })
-  return { identity, key, claims }
+  return { identity, key, notBefore: claims.notBefore }
 }
 
 function isDenial(verified: Verified | Denial): verified is Denial {
@@ -173,15 +150,15 @@ function keyIdOf({ issuedTo }: Claims): string | null {
   return issuedTo?.startsWith('key_') === true ? issuedTo : null
 }
 
+/** A token that verifies names somebody, even where its claims are not good enough; `null` where it does not. */
 function actorOf(claims: Claims | string): KnownActor | null {
   if (typeof claims === 'string') return null
-  return { organizationId: claims.organization, keyId: keyIdOf(claims), subject: claims.subject, tokenId: claims.tokenId }
+  const { organization, subject, tokenId } = claims
+  return { organizationId: organization, keyId: keyIdOf(claims), subject, tokenId }
 }
 
 function refuse(reason: Reason, actor: KnownActor | null = null): Denial {
-  return deny(reason, 'access-token', { actor })
-}
-
-function whenKnown<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
-  return value instanceof Promise ? value.then(next) : next(value)
+  if (actor === null) return deny(reason, 'access-token')
+  const { organizationId, keyId, subject, tokenId } = actor
+  return deny(reason, 'access-token', { actor: Object.freeze({ organizationId, keyId, subject, tokenId }) })
 }

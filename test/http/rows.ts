@@ -193,7 +193,7 @@ export const ROWS: readonly Row[] = [
   { name: 'a token for another audience', authorization: token({ aud: ['https://other.example'] }), ...TOKEN_401, event: denied('jwt_audience') },
   { name: 'a token of the test environment', authorization: token({ env: 'test' }), ...TOKEN_401, event: denied('environment_mismatch') },
   { name: 'an ID token', authorization: token({}, { typ: 'id+jwt' }), ...TOKEN_401, event: denied('jwt_type') },
-  { name: 'alg none', authorization: (w) => `Bearer ${w.token({}, { alg: 'none' }).replace(/[^.]+$/, '')}`, ...TOKEN_401, event: denied('jwt_malformed') },
+  { name: 'alg none', authorization: (w) => `Bearer ${w.token({}, { alg: 'none' }).replace(/[^.]+$/, '')}`, ...TOKEN_401, event: denied('jwt_algorithm') },
   { name: 'alg none with a signature', authorization: token({}, { alg: 'none' }), ...TOKEN_401, event: denied('jwt_algorithm') },
   { name: 'alg HS256', authorization: token({}, { alg: 'HS256' }), ...TOKEN_401, event: denied('jwt_algorithm') },
   { name: 'an unknown kid', authorization: token({}, { kid: 'k2' }), ...TOKEN_401, event: denied('jwt_unknown_key') },

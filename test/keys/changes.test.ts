@@ -6,7 +6,7 @@ import { manualClock, never, newKey, outcome, recordOf, spied, START, verifierOf
 const REVOKED = { revokedAt: new Date(START), revokedReason: 'leaked' }
 
 /** A store whose answers are given by hand. */
-function byHand(records: readonly KeyRecord[]) {
+function byHand(records: readonly KeyRecord[], more: Partial<KeyStore> = {}) {
   const waiting: (() => void)[] = []
   const memory = memoryKeyStore(records)
   const spy = spied(records, {
@@ -17,6 +17,7 @@ function byHand(records: readonly KeyRecord[]) {
       await new Promise<void>((resolve) => waiting.push(resolve))
       return record
     },
+    ...more,
   })
   return {
     ...spy,
@@ -92,6 +93,21 @@ describe('a pushed change', () => {
     push({ keyId: 'key_1' })
     await outcome(verifier, missed)
     expect(asked()).toBe(2)
+  })
+
+  test('reaches every key that a confused store gives the id of', async () => {
+    const keys = [newKey(), newKey()] as const
+    const { store, push, asked } = spied(
+      keys.map((key) => recordOf(key)),
+      {
+        find: async ({ reveal }) => recordOf(reveal(), { id: 'key_1' }),
+      },
+    )
+    const verifier = verifierOf(store)
+    for (const key of keys) await outcome(verifier, key)
+    push({ keyId: 'key_1' })
+    for (const key of keys) await outcome(verifier, key)
+    expect(asked()).toBe(4)
   })
 
   test('that is nonsense is nothing', async () => {
@@ -294,6 +310,28 @@ describe('the feed', () => {
     await turn()
     expect(verifier.health().watching).toBe(true)
     expect(await outcome(verifier, key)).toBe('ok')
+    expect(asked()).toBe(2)
+  })
+
+  test('that comes up during a look-up that finds nothing: it is asked again', async () => {
+    const key = newKey()
+    let up = () => undefined as void
+    const { store, asked, answer } = byHand([], {
+      watch: () =>
+        new Promise((resolve) => {
+          up = () => resolve(async () => undefined)
+        }),
+    })
+    const verifier = verifierOf(store)
+    const asking = outcome(verifier, key)
+    await turn()
+    await turn()
+    await store.insert(recordOf(key))
+    up()
+    await turn()
+    await answer()
+    await answer()
+    expect(await asking).toBe('ok')
     expect(asked()).toBe(2)
   })
 

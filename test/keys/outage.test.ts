@@ -182,7 +182,7 @@ describe('a store that hangs', () => {
     await new Promise((turn) => {
       setImmediate(turn)
     })
-    expect(verifier.health().cachedKeys).toBe(0)
+    expect(verifier.health()).toMatchObject({ reachable: false, cachedKeys: 0 })
     expect(await outcome(verifier, key)).toBe('store_unavailable')
     expect(asked).toBe(2)
   })
@@ -208,34 +208,29 @@ describe('a store that hangs', () => {
     expect(performance.now() - start).toBeLessThan(125)
   })
 
-  test('holds nothing open after close', async () => {
-    const { store, become } = fragile([])
-    const verifier = verifierOf(store, { timeoutMs: 30_000 })
-    become('hang')
-    const timers = () => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length
-    const before = timers()
-    const asking = [outcome(verifier, newKey()), outcome(verifier, newKey())]
-    const issuing = verifier.issuingKey('key_1')
-    await verifier.close()
-    expect(await Promise.all(asking)).toEqual(['store_unavailable', 'store_unavailable'])
-    expect(await issuing).toBe('unavailable')
-    expect(timers()).toBe(before)
-    expect(await outcome(verifier, newKey())).toBe('store_unavailable')
-  })
-
-  test('keeps no process alive by its deadline', async () => {
-    const timers = vi.spyOn(globalThis, 'setTimeout')
+  test('leaves no timer behind after close, and none that keeps the process alive before', async () => {
+    const [started, stopped] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')]
     try {
       const { store, become } = fragile([])
+      const verifier = verifierOf(store, { timeoutMs: 4321 })
       become('hang')
-      void outcome(verifierOf(store, { timeoutMs: 4321 }), newKey())
-      await Promise.resolve()
-      const deadline = timers.mock.calls.findIndex(([, ms]) => ms === 4321)
-      const timer = timers.mock.results[deadline]?.value as NodeJS.Timeout
-      expect(timer.hasRef()).toBe(false)
-      clearTimeout(timer)
+      const asking = [outcome(verifier, newKey()), outcome(verifier, newKey())]
+      const issuing = verifier.issuingKey('key_1')
+      const deadlines = started.mock.calls.flatMap(([, ms], index) => {
+        const timer: unknown = started.mock.results[index]?.value
+        return ms === 4321 ? [timer as NodeJS.Timeout] : []
+      })
+      expect(deadlines.map((timer) => timer.hasRef())).toEqual([false, false, false])
+      await verifier.close()
+      expect(await Promise.all(asking)).toEqual(['store_unavailable', 'store_unavailable'])
+      expect(await issuing).toBe('unavailable')
+      const cleared = new Set<unknown>(stopped.mock.calls.map(([timer]) => timer))
+      expect(deadlines.every((timer) => cleared.has(timer))).toBe(true)
+      expect(await outcome(verifier, newKey())).toBe('store_unavailable')
+      expect(started.mock.calls.filter(([, ms]) => ms === 4321)).toHaveLength(3)
     } finally {
-      timers.mockRestore()
+      started.mockRestore()
+      stopped.mockRestore()
     }
   })
 })

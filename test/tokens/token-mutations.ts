@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { ecKey, edKey, encode, rsaKey, signSegments, type Jwk } from '../fixtures/issuer-keys.ts'
 
 /** A small seeded generator (mulberry32): a failure is found again by its seed. */
 export function seeded(seed: number): () => number {
@@ -14,19 +14,10 @@ export function seeded(seed: number): () => number {
 export const ISSUER = 'https://issuer.example'
 export const AUDIENCE = 'https://partner.example'
 
-const pairs = ['a', 'b', 'c'].map((kid) => {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  return { kid, publicKey, privateKey }
-})
-const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const issuerKeys = [rsaKey('a'), rsaKey('b'), rsaKey('p', { algorithm: 'PS256' }), ecKey('e'), edKey('d')]
+const stranger = rsaKey('a')
 
-function jwkOf({ kid, publicKey }: { kid: string; publicKey: KeyObject }): Record<string, unknown> {
-  return Object.assign(publicKey.export({ format: 'jwk' }), { kid, alg: 'RS256', use: 'sig' })
-}
-
-export const JWKS: { keys: Record<string, unknown>[] } = {
-  keys: pairs.map(jwkOf),
-}
+export const JWKS: { keys: Jwk[] } = { keys: issuerKeys.map(({ jwk }) => jwk) }
 
 export interface Generated {
   readonly token: string
@@ -44,39 +35,92 @@ function pick<T>(random: Random, list: readonly T[]): T {
 
 /** Values that a claim of any name may be replaced by. */
 const ODD: readonly unknown[] = [
-  undefined, null, true, 0, -1, 1.5, 1e300, 2 ** 53, '', ' ', 'x', '1', [], [''], {}, { a: 1 }, [null], ['a', 'a'], '__proto__', 'constructor',
+  undefined,
+  null,
+  true,
+  0,
+  -1,
+  1.5,
+  1e300,
+  2 ** 53,
+  '',
+  ' ',
+  'x',
+  '1',
+  [],
+  [''],
+  {},
+  { a: 1 },
+  [null],
+  ['a', 'a'],
+  '__proto__',
+  'constructor',
 ]
 
 const CLAIMS = ['iss', 'aud', 'exp', 'iat', 'nbf', 'sub', 'org', 'env', 'scope', 'jti', 'client_id'] as const
 
 /** One mutation of the claims. The first few leave the token good. */
 const CLAIM_MUTATIONS: readonly ((claims: Members, random: Random, now: number) => void)[] = [
-  (claims, random) => void (claims['scope'] = pick(random, ['', 'read:patients', 'read:patients exec:agents', ['read:patients'], [], 'made:up'])),
+  (claims, random) =>
+    void (claims['scope'] = pick(random, [
+      '',
+      'read:patients',
+      'read:patients exec:agents',
+      ['read:patients'],
+      [],
+      'made:up',
+    ])),
   (claims, random) => void (claims['aud'] = pick(random, [AUDIENCE, [AUDIENCE], ['https://x.example', AUDIENCE]])),
-  (claims, random) => void (claims[pick(random, ['extra', 'name', 'email', 'azp', 'cnf', 'nonce'])] = pick(random, ODD)),
+  (claims, random) =>
+    void (claims[pick(random, ['extra', 'name', 'email', 'azp', 'cnf', 'nonce'])] = pick(random, ODD)),
   (claims, random, now) => void (claims['nbf'] = now + pick(random, [-100, 0, 29, 30])),
   (claims) => void delete claims['jti'],
   (claims) => void delete claims['client_id'],
-  (claims, random) => void (claims['sub'] = pick(random, ['user_1', 'ü', '\u2028', '"', '\\', '\u0000', 'a'.repeat(256)])),
+  (claims, random) =>
+    void (claims['sub'] = pick(random, ['user_1', 'ü', '\u2028', '"', '\\', '\u0000', 'a'.repeat(256)])),
   (claims, random) => void (claims[pick(random, CLAIMS)] = pick(random, ODD)),
   (claims, random) => void delete claims[pick(random, CLAIMS)],
-  (claims, random, now) => void (claims['exp'] = now + pick(random, [-3600, -31, -30, -29, 0, 1, 3570, 3600, 3601, 7200])),
+  (claims, random, now) =>
+    void (claims['exp'] = now + pick(random, [-3600, -31, -30, -29, 0, 1, 3570, 3600, 3601, 7200])),
   (claims, random, now) => void (claims['iat'] = now + pick(random, [-3600, -60, 0, 29, 30, 31, 600])),
-  (claims, random) => void (claims['iss'] = pick(random, [`${ISSUER}/`, ISSUER.toUpperCase(), [ISSUER], 'https://other.example'])),
-  (claims, random) => void (claims['aud'] = pick(random, ['https://other.example', [], [1, AUDIENCE], { 0: AUDIENCE }])),
+  (claims, random) =>
+    void (claims['iss'] = pick(random, [`${ISSUER}/`, ISSUER.toUpperCase(), [ISSUER], 'https://other.example'])),
+  (claims, random) =>
+    void (claims['aud'] = pick(random, ['https://other.example', [], [1, AUDIENCE], { 0: AUDIENCE }])),
   (claims, random) => void (claims['scope'] = pick(random, ['a  b', 'a,b', ' a', 'a ', ['a b'], [1], { 0: 'a' }, 'ä'])),
   (claims, random) => void (claims['env'] = pick(random, ['test', 'LIVE', 'live ', ['live']])),
 ]
 
 const HEADER_MUTATIONS: readonly ((header: Members, random: Random) => void)[] = [
   (header) => void delete header['kid'],
-  (header, random) => void (header['kid'] = pick(random, ['a', 'b', 'c'])),
+  (header, random) => void (header['kid'] = pick(random, ['a', 'b', 'p', 'e', 'd'])),
   (header, random) => void (header['typ'] = pick(random, ['JWT', 'jwt', 'AT+JWT', 'application/at+jwt', 'at+jwt'])),
   (header, random) => void (header[pick(random, ['x5t', 'extra', 'x5t#S256'])] = pick(random, ODD)),
-  (header, random) => void (header['kid'] = pick(random, ['d', '', '../../dev/null', 'a'.repeat(300), 1, ['a'], null])),
-  (header, random) => void (header['alg'] = pick(random, ['none', 'HS256', 'RS384', 'RS512', 'PS256', 'ES256', 'EdDSA', 'rs256', '', null, ['RS256']])),
+  (header, random) => void (header['kid'] = pick(random, ['z', '', '../../dev/null', 'a'.repeat(300), 1, ['a'], null])),
+  (header, random) =>
+    void (header['alg'] = pick(random, [
+      'none',
+      'HS256',
+      'RS384',
+      'RS512',
+      'PS256',
+      'ES256',
+      'EdDSA',
+      'rs256',
+      '',
+      null,
+      ['RS256'],
+    ])),
   (header, random) => void (header['typ'] = pick(random, ['id+jwt', 'logout+jwt', '', null, 'dpop+jwt'])),
-  (header, random) => void (header[pick(random, ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c'])] = pick(random, [[], ['b64'], false, 'DEF', 'https://x.example', {}])),
+  (header, random) =>
+    void (header[pick(random, ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c'])] = pick(random, [
+      [],
+      ['b64'],
+      false,
+      'DEF',
+      'https://x.example',
+      {},
+    ])),
 ]
 
 /** Mutations of the JSON text that the object does not show. */
@@ -84,8 +128,16 @@ const TEXT_MUTATIONS: readonly ((text: string, random: Random) => string)[] = [
   (text) => ` ${text}\n`,
   (text) => text.replace('{', '{ '),
   (text) => text.replace(/"(\w)/, (_all, first: string) => `"\\u00${first.charCodeAt(0).toString(16)}`),
-  (text, random) => text.replace('{', `{"${pick(random, ['exp', 'scope', 'alg', 'kid', 'sub', 'org'])}":${pick(random, ['1', '"x"', '9999999999'])},`),
-  (text, random) => text.replace(/}$/, `,"${pick(random, ['exp', 'scope', 'alg', '__proto__'])}":${pick(random, ['1', '"x"', '{"scope":"admin:org"}'])}}`),
+  (text, random) =>
+    text.replace(
+      '{',
+      `{"${pick(random, ['exp', 'scope', 'alg', 'kid', 'sub', 'org'])}":${pick(random, ['1', '"x"', '9999999999'])},`,
+    ),
+  (text, random) =>
+    text.replace(
+      /}$/,
+      `,"${pick(random, ['exp', 'scope', 'alg', '__proto__'])}":${pick(random, ['1', '"x"', '{"scope":"admin:org"}'])}}`,
+    ),
   (text) => `\ufeff${text}`,
   (text) => text.slice(0, -1),
   (text) => `[${text}]`,
@@ -98,7 +150,12 @@ const TOKEN_MUTATIONS: readonly ((token: string, random: Random) => string)[] = 
   (token) => `${token}=`,
   (token) => `${token}.`,
   (token, random) => token.slice(0, -1 - Math.floor(random() * 3)),
-  (token, random) => replaceAt(token, token.length - 1, pick(random, [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'])),
+  (token, random) =>
+    replaceAt(
+      token,
+      token.length - 1,
+      pick(random, [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_']),
+    ),
   (token) => token.replaceAll('-', '+').replaceAll('_', '/'),
   (token) => `${token.slice(0, token.lastIndexOf('.'))}.`,
 ]
@@ -110,27 +167,32 @@ function replaceAt(text: string, at: number, character: string): string {
 /** A token with none, one or several mutations; most are validly signed after them. */
 export function generateToken(random: Random, nowMs: number): Generated {
   const now = Math.floor(nowMs / 1000)
-  const signer = pick(random, pairs)
-  const header: Members = { alg: 'RS256', typ: 'at+jwt', kid: signer.kid }
+  const signer = pick(random, issuerKeys)
+  const header: Members = { alg: signer.algorithm, typ: 'at+jwt', kid: signer.kid }
   const claims: Members = {
-    iss: ISSUER, aud: AUDIENCE, iat: now, exp: now + 3600, sub: 'user_1', org: 'org_1', env: 'live', scope: 'read:patients', jti: 'tok_1', client_id: 'key_1',
+    iss: ISSUER,
+    aud: AUDIENCE,
+    iat: now,
+    exp: now + 3600,
+    sub: 'user_1',
+    org: 'org_1',
+    env: 'live',
+    scope: 'read:patients',
+    jti: 'tok_1',
+    client_id: 'key_1',
   }
   const rounds = Math.floor(random() * 3)
   for (let round = 0; round < rounds; round += 1) {
     // Half of them among the ones that keep a token good, so that enough are accepted to be compared.
-    if (random() < 0.6) pick(random, random() < 0.5 ? CLAIM_MUTATIONS.slice(0, 7) : CLAIM_MUTATIONS)(claims, random, now)
+    if (random() < 0.6)
+      pick(random, random() < 0.5 ? CLAIM_MUTATIONS.slice(0, 7) : CLAIM_MUTATIONS)(claims, random, now)
     else pick(random, random() < 0.5 ? HEADER_MUTATIONS.slice(0, 4) : HEADER_MUTATIONS)(header, random)
   }
   let [head, body] = [JSON.stringify(header), JSON.stringify(claims)]
   if (random() < 0.1) head = pick(random, TEXT_MUTATIONS)(head, random)
   if (random() < 0.15) body = pick(random, TEXT_MUTATIONS)(body, random)
   const good = random() < 0.75
-  const signed = signText(head, body, good ? signer.privateKey : stranger.privateKey)
+  const signed = signSegments(`${encode(head)}.${encode(body)}`, good ? signer : stranger)
   if (random() < 0.85) return { token: signed, validlySigned: good }
   return { token: pick(random, TOKEN_MUTATIONS)(signed, random), validlySigned: false }
-}
-
-function signText(head: string, body: string, key: KeyObject): string {
-  const input = `${Buffer.from(head).toString('base64url')}.${Buffer.from(body).toString('base64url')}`
-  return `${input}.${sign('sha256', Buffer.from(input), key).toString('base64url')}`
 }

@@ -1,0 +1,39 @@
+import { describe, expect, test } from 'vitest'
+import { createAuth } from '../../src/index.ts'
+import type { KeyChange } from '../../src/keys/store.ts'
+import { memoryKeyStore } from '../../src/stores/memory.ts'
+import { newKey, recordOf, START } from '../keys/parts.ts'
+import { keyStoreSuite } from './key-store-suite.ts'
+
+keyStoreSuite({ name: 'memory', open: async () => memoryKeyStore(), pushedWithinMs: 0 })
+
+describe('a memory store', () => {
+  test('starts with the records it is given, and refuses two of one id', async () => {
+    const records = [recordOf(newKey(), { id: 'key_1' }), recordOf(newKey(), { id: 'key_2' })]
+    expect(await memoryKeyStore(records).list({})).toEqual(records)
+    expect(() => memoryKeyStore([...records, recordOf(newKey(), { id: 'key_1' })])).toThrow('exists')
+  })
+
+  test('pushes a change before the call that made it resolves', async () => {
+    const store = memoryKeyStore([recordOf(newKey(), { id: 'key_1' })])
+    const changes: KeyChange[] = []
+    await store.watch?.((change) => changes.push(change))
+    void store.update('key_1', { revokedAt: new Date(START) })
+    expect(changes).toEqual([{ keyId: 'key_1' }])
+  })
+
+  test('goes on for whoever else uses it when one closes', async () => {
+    const key = newKey('test')
+    const store = memoryKeyStore([recordOf(key, { id: 'key_1' })])
+    const [first, second] = [
+      createAuth({ environment: 'test', keys: { store } }),
+      createAuth({ environment: 'test', keys: { store } }),
+    ]
+    const verify = () => second.verify(key, { ip: null, secure: null, operation: 'test' })
+    expect(await verify()).toMatchObject({ ok: true })
+    await first.close()
+    await store.update('key_1', { revokedAt: new Date(START) })
+    expect(await verify()).toMatchObject({ ok: false, reason: 'key_revoked' })
+    await second.close()
+  })
+})

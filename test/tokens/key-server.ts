@@ -1,0 +1,119 @@
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+
+export interface KeyPair {
+  readonly privateKey: KeyObject
+  /** RFC 7517, public members alone. */
+  readonly jwk: Record<string, unknown>
+}
+
+export function keyPair(kid: string, modulusLength = 2048): KeyPair {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength })
+  return { privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' } }
+}
+
+/** Answers one request for the key set, however badly. */
+export type Behaviour = (response: http.ServerResponse) => void
+
+export interface KeyServer {
+  readonly url: string
+  become(behaviour: Behaviour): void
+  /** Requests for the key set so far. */
+  fetches(): number
+  /** Requests for anything else: where a redirect would lead. */
+  strays(): number
+  /** Answers that were not taken to their end. */
+  cutOff(): number
+  close(): Promise<void>
+}
+
+const json =
+  (body: unknown): Behaviour =>
+  (response) => {
+    response.setHeader('Content-Type', 'application/json').end(JSON.stringify(body))
+  }
+
+export const publishes = (...keys: readonly object[]): Behaviour => json({ keys })
+
+/** What a key set's URL can do instead of answering with a usable set; `good` is the set that it should publish. */
+export function outagesOf(good: readonly Record<string, unknown>[]): readonly (readonly [string, Behaviour])[] {
+  const set = { keys: good }
+  const [first] = good
+  return [
+    ['drops the connection', (response) => response.destroy()],
+    ['publishes an empty set', json({ keys: [] })],
+    ['answers 500 with a good set', (response) => response.writeHead(500).end(JSON.stringify(set))],
+    ['answers 404', (response) => response.writeHead(404).end('{}')],
+    ['answers 204', (response) => response.writeHead(204).end()],
+    [
+      'answers 10 MiB around a good set',
+      (response) => response.end(JSON.stringify({ padding: 'x'.repeat(10 << 20), ...set })),
+    ],
+    ['never answers', () => undefined],
+    ['answers one byte at a time', drip(JSON.stringify(set))],
+    ['stops in the middle of the body', (response) => void response.write(JSON.stringify(set).slice(0, 20))],
+    ['redirects to a good set', (response) => response.writeHead(302, { Location: '/elsewhere' }).end()],
+    ['answers with a page', (response) => response.setHeader('Content-Type', 'text/html').end('<html>Sign in</html>')],
+    ['answers null', json(null)],
+    ['answers with a bare list', json(good)],
+    ['answers with no list', json({ keys: first })],
+    ['hides the set behind __proto__', (response) => response.end(`{"__proto__":${JSON.stringify(set)}}`)],
+    ['publishes broken keys alone', publishes({ ...first, n: '!' }, { ...first, kty: 'oct', k: 'AAAA' }, {})],
+    ['publishes two keys of one kid', publishes(...good, { ...keyPairOfAnother().jwk, kid: first?.['kid'] })],
+    ['publishes a key of 1024 bits', publishes({ ...weakKeyPair().jwk, kid: first?.['kid'] })],
+  ]
+}
+
+let another: KeyPair | undefined
+const keyPairOfAnother = () => (another ??= keyPair('another'))
+let weak: KeyPair | undefined
+const weakKeyPair = () => (weak ??= keyPair('weak', 1024))
+
+function drip(text: string): Behaviour {
+  return (response) => {
+    let sent = 0
+    const timer = setInterval(() => {
+      response.write(text.charAt(sent))
+      sent += 1
+    }, 20)
+    response.once('close', () => clearInterval(timer))
+  }
+}
+
+/** A key set behind a URL on this machine that can be made to fail in every way. */
+export async function startKeyServer(initial: Behaviour): Promise<KeyServer> {
+  let behaviour = initial
+  let fetches = 0
+  let strays = 0
+  let cutOff = 0
+  const server = http.createServer((request, response) => {
+    response.once('close', () => {
+      if (!response.writableFinished) cutOff += 1
+    })
+    if (request.url === '/jwks') {
+      fetches += 1
+      behaviour(response)
+    } else {
+      strays += 1
+      response.end('{"keys":[]}')
+    }
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  return Object.freeze({
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`,
+    become: (next: Behaviour) => {
+      behaviour = next
+    },
+    fetches: () => fetches,
+    strays: () => strays,
+    cutOff: () => cutOff,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.closeAllConnections()
+        server.close(() => resolve())
+      }),
+  })
+}
