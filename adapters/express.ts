@@ -102,11 +102,13 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, next, handle }: Step
 }
 
 function callOf(request: ExpressRequestLike, response: ServerResponse, handle: ExpressGuard): Call {
+  // Now: once a sub-application passes the request on, Express shows its parent.
+  const { app } = request
   return {
     request,
     response,
     url: request.originalUrl ?? request.url ?? '',
-    place: () => recoverRoute(request, handle),
+    place: () => recoverRoute(request, handle, app),
     setHeader: (name, value) => void response.setHeader(name, value),
   }
 }

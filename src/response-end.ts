@@ -81,7 +81,9 @@ function bodyBytes(
   if (!hasBody(request, response)) return 0
   const declared = Number(response.getHeader('content-length'))
   if (full && Number.isSafeInteger(declared)) return declared
-  return Math.max(0, sent - headerBytes(response))
+  const body = sent - headerBytes(response)
+  // Not a number where a request was injected, past any socket.
+  return body > 0 ? body : 0
 }
 
 /** RFC 9110 sections 6.4.1 and 15.4.5: HEAD, 204 and 304 carry no body. */

@@ -4,6 +4,7 @@ import https from 'node:https'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import tls from 'node:tls'
+import Fastify from 'fastify'
 import { generate } from 'selfsigned'
 import { afterEach, describe, expect, test } from 'vitest'
 import { hasBody, isOver, onResponseEnd, type ResponseEnd } from '../src/response-end.ts'
@@ -270,6 +271,36 @@ describe('watching begins late', () => {
     const list: ResponseEnd[] = []
     onResponseEnd(second.request, second.response, (end) => list.push(end))
     expect(await ends(list, 1)).toEqual([{ full: false, status: null, bytes: 0 }])
+  })
+})
+
+// Fastify's `inject` has no socket that counts or closes, and its responses finish twice.
+describe('an injected request', () => {
+  const injected = async (answer: Answer, options: { signal?: AbortSignal } = {}) => {
+    const app = Fastify()
+    const list: ResponseEnd[] = []
+    app.get('/', (request, reply) => {
+      onResponseEnd(request.raw, reply.raw, (end) => list.push(end))
+      reply.hijack()
+      answer(reply.raw)
+    })
+    await app.inject({ path: '/', ...options }).catch(() => undefined)
+    return ends(list, 1)
+  }
+
+  test('is answered', async () => {
+    const list = await injected((response) => response.setHeader('Content-Length', 5).end('hello'))
+    expect(list).toEqual([{ full: true, status: 200, bytes: 5 }])
+  })
+
+  test('is answered in chunks: how many bytes is not known', async () => {
+    expect(await injected(CHUNKS)).toEqual([{ full: true, status: 200, bytes: 0 }])
+  })
+
+  test('is given up', async () => {
+    const controller = new AbortController()
+    const list = await injected(() => void setTimeout(() => controller.abort(), 20), { signal: controller.signal })
+    expect(list).toEqual([{ full: false, status: null, bytes: 0 }])
   })
 })
 

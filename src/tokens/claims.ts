@@ -44,7 +44,9 @@ function names(aud: unknown, ours: readonly string[]): boolean {
 }
 
 function checkTimes(payload: JsonObject, settings: TokenSettings, now: number): BadClaim | null {
-  const [exp, iat, nbf] = [own(payload, 'exp'), own(payload, 'iat'), own(payload, 'nbf')]
+  const exp = own(payload, 'exp')
+  const iat = own(payload, 'iat')
+  const nbf = own(payload, 'nbf')
   if (!isSeconds(exp) || !isSeconds(iat) || (nbf !== undefined && !isSeconds(nbf))) return 'jwt_claims'
   const tolerance = settings.clockToleranceSeconds
   if (exp - iat > settings.maxLifetimeSeconds) return 'jwt_lifetime'
@@ -69,9 +71,13 @@ function isSeconds(value: unknown): value is number {
 
 /** Who the token is about; its times are checked elsewhere. */
 export function readIdentity(payload: JsonObject, { claims }: TokenSettings): Claims | BadClaim {
-  const [subject, organization] = [own(payload, 'sub'), own(payload, claims.organization)]
-  const [environment, scopes] = [own(payload, claims.environment), readScopes(own(payload, claims.scope))]
-  const [tokenId, issuedTo, nbf] = [own(payload, 'jti'), own(payload, claims.issuingKey), own(payload, 'nbf')]
+  const subject = own(payload, 'sub')
+  const organization = own(payload, claims.organization)
+  const environment = own(payload, claims.environment)
+  const scopes = readScopes(own(payload, claims.scope))
+  const tokenId = own(payload, 'jti')
+  const issuedTo = own(payload, claims.issuingKey)
+  const nbf = own(payload, 'nbf')
   if (!isName(subject) || !isName(organization) || scopes === null) return 'jwt_claims'
   if (environment !== 'live' && environment !== 'test') return 'jwt_claims'
   if ((tokenId !== undefined && !isName(tokenId)) || (issuedTo !== undefined && !isName(issuedTo))) return 'jwt_claims'

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { createBoundedCache } from './bounded-cache.ts'
+import { readHeader, type BadHeader, type Header, type HeaderRules } from './header.ts'
 import { parseObject, type JsonObject } from './json-object.ts'
 
 /** Characters; longer tokens are refused before anything reads them. */
@@ -7,7 +8,7 @@ export const MAX_TOKEN_LENGTH = 8192
 
 /** A compact JWS (RFC 7515 section 7.1), taken apart. */
 export interface Compact {
-  readonly header: JsonObject
+  readonly header: Header | BadHeader
   readonly payload: JsonObject
   /** Empty where the token has none, as an unsecured one (RFC 7515 appendix A.5): no key verifies it. */
   readonly signature: Buffer
@@ -22,16 +23,18 @@ const MAX_HEADERS = 64
 
 /**
  * Takes tokens apart, strictly: one token has one text. `null` for anything else: not three segments, padding, spaces,
- * another alphabet, unused bits that are set, no UTF-8, no JSON object, a member written twice.
+ * another alphabet, unused bits that are set, no UTF-8, no JSON object, a member written twice. What its header says is read by the rules.
  */
-export function createCompactParser(): CompactParser {
-  const headers = createBoundedCache<JsonObject>(MAX_HEADERS)
+export function createCompactParser(rules: HeaderRules): CompactParser {
+  const headers = createBoundedCache<Header>(MAX_HEADERS)
 
-  const headerOf = (segment: string): JsonObject | null => {
+  const headerOf = (segment: string): Header | BadHeader | null => {
     const known = headers.get(segment)
     if (known !== undefined) return known
-    const header = decodeObject(segment)
-    if (header !== null) headers.set(segment, header)
+    const members = decodeObject(segment)
+    if (members === null) return null
+    const header = readHeader(members, rules)
+    if (header.ok) headers.set(segment, header)
     return header
   }
   return (token) => {

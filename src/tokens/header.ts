@@ -20,7 +20,7 @@ const REFUSED = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c'] as const
 
 const MAX_KID = 256
 
-type BadHeader = {
+export type BadHeader = {
   readonly ok: false
   readonly reason: Extract<Reason, 'jwt_malformed' | 'jwt_algorithm' | 'jwt_type'>
 }
@@ -35,7 +35,7 @@ export function readHeader(header: JsonObject, rules: HeaderRules): Header | Bad
   if (algorithm === undefined) return BAD_ALGORITHM
   const typ = own(header, 'typ')
   if (typeof typ !== 'string' || !rules.types.has(mediaType(typ))) return BAD_TYPE
-  return { ok: true, algorithm, kid: kid ?? null }
+  return Object.freeze({ ok: true, algorithm, kid: kid ?? null })
 }
 
 const MALFORMED: BadHeader = Object.freeze({ ok: false, reason: 'jwt_malformed' })

@@ -6,6 +6,7 @@ import {
   type KeyObject,
   type VerifyKeyObjectInput,
 } from 'node:crypto'
+import { MAX_TOKEN_LENGTH } from './compact.ts'
 import { inheritingNothing } from './inheriting-nothing.ts'
 import type { Algorithm } from './settings.ts'
 
@@ -121,10 +122,15 @@ function isStrong(key: KeyObject): boolean {
   return modulusLength >= MIN_RSA_BITS && publicExponent === RSA_EXPONENT
 }
 
+/** Verifying is synchronous, and so one piece of memory serves all. */
+const scratch = Buffer.alloc(MAX_TOKEN_LENGTH)
+
 /** One synchronous call: a thread pool costs more than it saves (docs/decisions/0002). */
 export function verifies({ algorithm, input }: PublicKey, signed: string, signature: Buffer): boolean {
+  if (signed.length > scratch.length) return false
+  const data = scratch.subarray(0, scratch.write(signed, 'latin1'))
   try {
-    return verify(METHODS[algorithm].hash, Buffer.from(signed, 'latin1'), input, signature)
+    return verify(METHODS[algorithm].hash, data, input, signature)
   } catch {
     return false
   }

@@ -7,7 +7,7 @@ import { createBoundedCache } from './bounded-cache.ts'
 import { claimsIssuer, isEarly, isExpired, readClaims, readIdentity, type Claims } from './claims.ts'
 import { createCompactParser, MAX_TOKEN_LENGTH, type Compact } from './compact.ts'
 import { findKey } from './find-key.ts'
-import { mediaType, readHeader } from './header.ts'
+import { mediaType } from './header.ts'
 import { parseKeySet, type KeySet, type KeySetHealth, type PublicKey } from './key-set.ts'
 import { createLocalKeySet } from './local-key-set.ts'
 import { createRemoteKeySet } from './remote-key-set.ts'
@@ -58,14 +58,14 @@ interface Verified {
 export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier {
   const { settings, clock, issuingKey } = parts
   const keySet = createKeySet(settings, clock)
-  const rules = { algorithms: settings.algorithms, types: new Set(settings.types.map(mediaType)) }
-  const parse = createCompactParser()
+  const { algorithms, types } = settings
+  const parse = createCompactParser({ algorithms, types: new Set(types.map(mediaType)) })
   const cache = createBoundedCache<Verified>(parts.cacheEntries)
 
   const verifyNew = (token: string, slot: string): Found | Promise<Found> => {
     const compact = parse(token)
     if (compact === null) return refuse('jwt_malformed')
-    const header = readHeader(compact.header, rules)
+    const { header } = compact
     if (!header.ok) return refuse(header.reason)
     // Before any key is looked for: a token of another issuer must not cause a fetch.
     if (!claimsIssuer(compact.payload, settings.issuer)) return refuse('jwt_issuer')

@@ -38,10 +38,11 @@ export interface OutageWorld {
   events(): Promise<readonly AuditEvent[]>
   /** One call with each credential, pipelined over so many connections; how often each status came. */
   burst(credentials: readonly string[], connections: number): Promise<Record<string, number>>
+  close(): Promise<void>
 }
 
-/** A live server with a clock that the test moves; everything that was opened is closed afterwards. */
-async function withWorld(framework: Framework, options: Partial<AuthOptions>, run: (world: OutageWorld) => Promise<void>): Promise<void> {
+/** A live server with a clock that the test moves. */
+export async function openWorld(framework: Framework, options: Partial<AuthOptions>): Promise<OutageWorld> {
   const directory = mkdtempSync(path.join(tmpdir(), 'hc-auth-'))
   const events: AuditEvent[] = []
   const counts = { arrived: 0, handled: 0, calls: 0 }
@@ -103,23 +104,36 @@ async function withWorld(framework: Framework, options: Partial<AuthOptions>, ru
     const called = await call(credential, headers)
     return `${called.status} ${(await eventOf(called)).reason}`
   }
+  return Object.freeze({
+    auth,
+    server,
+    clock,
+    arrived: () => counts.arrived,
+    handled: () => counts.handled,
+    call,
+    outcome,
+    eventOf,
+    events: all,
+    burst: (credentials: readonly string[], connections: number) =>
+      burst(server.port, route.path, { credentials, connections }),
+    close: async () => {
+      await server.close()
+      await auth.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  })
+}
+
+async function withWorld(
+  framework: Framework,
+  options: Partial<AuthOptions>,
+  run: (world: OutageWorld) => Promise<void>,
+): Promise<void> {
+  const world = await openWorld(framework, options)
   try {
-    await run({
-      auth,
-      server,
-      clock,
-      arrived: () => counts.arrived,
-      handled: () => counts.handled,
-      call,
-      outcome,
-      eventOf,
-      events: all,
-      burst: (credentials, connections) => burst(server.port, route.path, { credentials, connections }),
-    })
+    await run(world)
   } finally {
-    await server.close()
-    await auth.close()
-    rmSync(directory, { recursive: true, force: true })
+    await world.close()
   }
 }
 

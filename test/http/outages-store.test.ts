@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { describe, expect } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { memoryKeyStore, type KeyRecord, type KeyStore } from '../../src/index.ts'
 import type { KeyChange } from '../../src/keys/store.ts'
 import { DAY, never, newKey, NO_FEED, recordOf, spied, START } from '../keys/parts.ts'
-import { onAll, onEvery } from './outage-world.ts'
+import { FRAMEWORKS } from './frameworks.ts'
+import { onAll, onEvery, openWorld, type OutageWorld } from './outage-world.ts'
 import { settled } from './raw-client.ts'
 import { key16 } from './world.ts'
 
@@ -106,12 +107,11 @@ describe('one unknown key', () => {
 
 const STRANGER = recordOf(newKey())
 
-/** What a store does instead of answering, by what it makes of the record that it should give. */
+/** What a store does instead of giving the record that it should give. */
 const FAULTS: readonly (readonly [string, (record: KeyRecord) => unknown, string])[] = [
   ['rejects', refuses, 'store_unavailable'],
   ['throws', throws, 'store_unavailable'],
   ['rejects with nothing', () => Promise.reject(), 'store_unavailable'],
-  ['never answers', never, 'store_unavailable'],
   ['returns no promise', (record) => record, 'store_unavailable'],
   ['answers undefined', async () => undefined, 'store_invalid_record'],
   ['answers true', async () => true, 'store_invalid_record'],
@@ -132,101 +132,219 @@ const FAULTS: readonly (readonly [string, (record: KeyRecord) => unknown, string
   ['lets the record be inherited', async (record) => Object.create(record) as unknown, 'store_invalid_record'],
 ]
 
-describe('a store', () => {
-  for (const [fault, answer, reason] of FAULTS) {
-    onAll(
-      `that ${fault} is 503 ${reason} within its deadline, and nobody passes`,
-      () => withStore(),
-      async ({ call, eventOf, outcome, handled }, { become, push }) => {
-        const key = newKey()
-        const record = recordOf(key)
-        become(() => answer(record))
-        const called = await call(key)
-        expect(called).toMatchObject({ status: 503, code: 'AUTH_UNAVAILABLE', retryAfter: '1' })
-        expect(called.headers).not.toHaveProperty('www-authenticate')
-        expect(called.ms).toBeLessThan(1000)
-        expect(await eventOf(called)).toMatchObject({ outcome: 'error', reason, actor: { org: null, keyId: null } })
-        expect(await outcome(key)).toBe(`503 ${reason}`)
-        expect(handled()).toBe(0)
-        // A store that never answers counts as hanging until its next probe.
-        if (answer === never) return
-        become(async () => record)
-        push('resumed')
-        expect(await outcome(key)).toBe('200 null')
-      },
-    )
-  }
+const revoked = (at: number) => ({ revokedAt: new Date(at), revokedReason: 'leaked' })
 
-  for (const [fault, answer] of [['refuses', refuses], ['throws', throws], ['hangs', never]] as const) {
+describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const))('%s', (_name, framework) => {
+  const { options, store, become, asked } = withStore()
+  let world: OutageWorld
+
+  beforeAll(async () => {
+    world = await openWorld(framework, options)
+    await world.auth.ready()
+  })
+
+  afterAll(() => world.close())
+
+  /** A key that the store knows, with a record like this. */
+  const known = async (more: Partial<KeyRecord> = {}) => {
     const key = newKey()
-    onAll(
-      `that ${fault} leaves a cached caller his 30 seconds and 60 more, and then is 503`,
-      () => withStore([recordOf(key)]),
-      async ({ call, outcome, clock }, { become, asked }) => {
-        expect(await outcome(key)).toBe('200 null')
-        become(answer)
-        clock.advance(29_999)
-        expect([await outcome(key), asked()]).toEqual(['200 null', 1])
-        clock.advance(1)
-        expect([await outcome(key), asked()]).toEqual(['200 null', 2])
-        clock.advance(59_999)
-        expect([await outcome(key), asked()]).toEqual(['200 null', 3])
-        clock.advance(1)
-        const called = await call(key)
-        expect(called).toMatchObject({ status: 503, code: 'AUTH_UNAVAILABLE', retryAfter: '1' })
-        expect(called.ms).toBeLessThan(1000)
-        become(null)
-        clock.advance(1000)
-        expect(await outcome(key)).toBe('200 null')
-      },
-    )
+    const record = recordOf(key, more)
+    await store.insert(record)
+    return { key, record, id: record.id }
   }
+  const outcome = (key: string) => world.outcome(key)
+  const later = (ms: number) => new Date(world.clock.now() + ms)
 
-  const lied = newKey()
-  onAll(
-    'that lies about a cached caller is 503: what he was is not served on',
-    () => withStore([recordOf(lied)]),
-    async ({ outcome, clock }, { become }) => {
-      expect(await outcome(lied)).toBe('200 null')
+  describe('a store', () => {
+    test.each(FAULTS)('that %s is a 503, and nobody passes', async (_fault, answer, reason) => {
+      const { key, record } = await known()
+      const handled = world.handled()
+      become(() => answer(record))
+      const called = await world.call(key)
+      expect(called).toMatchObject({ status: 503, code: 'AUTH_UNAVAILABLE', retryAfter: '1' })
+      expect(called.headers).not.toHaveProperty('www-authenticate')
+      expect(called.ms).toBeLessThan(1000)
+      expect(await world.eventOf(called)).toMatchObject({ outcome: 'error', reason, actor: { org: null, keyId: null } })
+      expect(await outcome(key)).toBe(`503 ${reason}`)
+      expect(world.handled()).toBe(handled)
+      become(null)
+      expect(await outcome(key)).toBe('200 null')
+    })
+
+    test.each([
+      ['refuses', refuses],
+      ['throws', throws],
+    ])('that %s leaves a cached caller his 30 seconds and 60 more, and then is 503', async (_fault, answer) => {
+      const { key } = await known()
+      expect(await outcome(key)).toBe('200 null')
+      const before = asked()
+      become(answer)
+      world.clock.advance(29_999)
+      expect([await outcome(key), asked() - before]).toEqual(['200 null', 0])
+      world.clock.advance(1)
+      expect([await outcome(key), asked() - before]).toEqual(['200 null', 1])
+      world.clock.advance(59_999)
+      expect([await outcome(key), asked() - before]).toEqual(['200 null', 2])
+      world.clock.advance(1)
+      expect(await world.call(key)).toMatchObject({ status: 503, code: 'AUTH_UNAVAILABLE', retryAfter: '1' })
+      become(null)
+      expect(await outcome(key)).toBe('200 null')
+    })
+
+    test('that lies about a cached caller is 503: what he was is not served on', async () => {
+      const { key } = await known()
+      expect(await outcome(key)).toBe('200 null')
       become(async () => STRANGER)
-      clock.advance(30_000)
-      expect(await outcome(lied)).toBe('503 store_invalid_record')
-    },
-  )
+      world.clock.advance(30_000)
+      expect(await outcome(key)).toBe('503 store_invalid_record')
+      become(null)
+    })
 
-  const expiring = newKey()
-  onAll(
-    'that is down does not let a key work on that is over meanwhile',
-    () => withStore([recordOf(expiring, { expiresAt: new Date(START + 40_000) })]),
-    async ({ outcome, clock }, { become }) => {
-      expect(await outcome(expiring)).toBe('200 null')
+    test('that is down does not let a key work on that is over meanwhile', async () => {
+      const { key } = await known({ expiresAt: later(40_000) })
+      expect(await outcome(key)).toBe('200 null')
       become(refuses)
-      clock.advance(39_999)
-      expect(await outcome(expiring)).toBe('200 null')
-      clock.advance(1)
-      expect(await outcome(expiring)).toBe('401 key_expired')
+      world.clock.advance(39_999)
+      expect(await outcome(key)).toBe('200 null')
+      world.clock.advance(1)
+      expect(await outcome(key)).toBe('401 key_expired')
+      become(null)
+    })
+  })
+
+  describe('a change in the store', () => {
+    test('that revokes a cached key is in force at the next call', async () => {
+      const { key, id } = await known()
+      expect(await outcome(key)).toBe('200 null')
+      const before = asked()
+      expect([await outcome(key), asked() - before]).toEqual(['200 null', 0])
+      await store.update(id, revoked(world.clock.now()))
+      const called = await world.call(key)
+      expect(called).toMatchObject({ status: 401, code: 'UNAUTHORIZED' })
+      expect(await world.eventOf(called)).toMatchObject({ reason: 'key_revoked', actor: { keyId: id, org: 'org_1' } })
+    })
+
+    test('that revokes a key ends its stale service, too', async () => {
+      const { key, id } = await known()
+      expect(await outcome(key)).toBe('200 null')
+      become(refuses)
+      world.clock.advance(30_000)
+      expect(await outcome(key)).toBe('200 null')
+      await store.update(id, revoked(world.clock.now()))
+      expect(await outcome(key)).toBe('503 store_unavailable')
+      become(null)
+      expect(await outcome(key)).toBe('401 key_revoked')
+    })
+
+    test('that revokes a key while it is looked up overtakes the answer on its way', async () => {
+      const { key, record, id } = await known()
+      const { opened, open } = gate()
+      const [before, handled] = [asked(), world.handled()]
+      become(() => opened.then(() => record))
+      const answer = outcome(key)
+      await settled(() => asked() === before + 1)
+      await store.update(id, revoked(world.clock.now()))
+      become(null)
+      open()
+      expect(await answer).toBe('401 key_revoked')
+      expect([asked() - before, world.handled() - handled]).toEqual([2, 0])
+      expect(await outcome(key)).toBe('401 key_revoked')
+    })
+
+    test.each([
+      ['takes its scope away', () => ({ scopes: [] }), '403 scope_missing'],
+      ['ties it to an address', () => ({ allowedCidrs: ['203.0.113.0/24'] }), '403 ip_not_allowed'],
+      ['ends it', () => ({ expiresAt: later(0) }), '401 key_expired'],
+      ['ends its grace', () => ({ rotatedAt: later(0), validUntil: later(0), replacedBy: 'key_2' }), '401 key_rotated_out'],
+    ])('that %s is in force at the next call, and so is its reversal', async (_what, change, expected) => {
+      const { key, record, id } = await known()
+      expect(await outcome(key)).toBe('200 null')
+      await store.update(id, change())
+      expect(await outcome(key)).toBe(expected)
+      await store.update(id, record)
+      expect(await outcome(key)).toBe('200 null')
+    })
+
+    test('that brings in a key which was missed a moment ago makes it work at once', async () => {
+      const fresh = newKey()
+      expect(await outcome(fresh)).toBe('401 key_unknown')
+      const before = asked()
+      expect([await outcome(fresh), asked() - before]).toEqual(['401 key_unknown', 0])
+      await store.insert(recordOf(fresh))
+      expect(await outcome(fresh)).toBe('200 null')
+    })
+  })
+
+  describe('a deadline holds from the cache, to the millisecond:', () => {
+    const day = (): Partial<KeyRecord> => ({ rotatedAt: later(0), validUntil: later(DAY), replacedBy: 'key_2' })
+    test.each([
+      ['24 hours after a rotation', day, '401 key_rotated_out'],
+      ['an expiry', () => ({ expiresAt: later(DAY) }), '401 key_expired'],
+    ])('%s', async (_what, more, expected) => {
+      const end = later(DAY)
+      const { key, record } = await known(more())
+      world.clock.advance(DAY - 1000)
+      expect(await outcome(key)).toBe('200 null')
+      const before = asked()
+      world.clock.advance(999)
+      const last = await world.call(key)
+      expect(last.status).toBe(200)
+      expect(last.headers['healthcloud-key-expires']).toBe(record.validUntil === null ? undefined : end.toUTCString())
+      world.clock.advance(1)
+      expect(await outcome(key)).toBe(expected)
+      expect(asked()).toBe(before)
+    })
+  })
+})
+
+describe('a store that hangs', () => {
+  onAll(
+    'is 503 within its deadline, and nobody passes',
+    () => withStore(),
+    async ({ call, eventOf, handled }, { become }) => {
+      become(never)
+      const called = await call(newKey())
+      expect(called).toMatchObject({ status: 503, code: 'AUTH_UNAVAILABLE', retryAfter: '1' })
+      expect(called.ms).toBeGreaterThan(240)
+      expect(called.ms).toBeLessThan(1000)
+      expect(await eventOf(called)).toMatchObject({ outcome: 'error', reason: 'store_unavailable' })
+      expect(handled()).toBe(0)
     },
   )
 
   const cached = newKey()
   onAll(
-    'that hangs is asked by one probe a second while everybody else fails at once, and freely again once it answers',
+    'leaves a cached caller his 30 seconds and 60 more, and then is 503',
+    () => withStore([recordOf(cached)]),
+    async ({ call, outcome, clock }, { become }) => {
+      expect(await outcome(cached)).toBe('200 null')
+      become(never)
+      clock.advance(30_000)
+      expect(await outcome(cached)).toBe('200 null')
+      clock.advance(59_999)
+      expect(await outcome(cached)).toBe('200 null')
+      clock.advance(1)
+      const called = await call(cached)
+      expect(called).toMatchObject({ status: 503, code: 'AUTH_UNAVAILABLE' })
+      expect(called.ms).toBeLessThan(1000)
+    },
+  )
+
+  onAll(
+    'is asked by one probe a second while everybody else fails at once, and freely again once it answers',
     () => withStore([recordOf(cached)], {}, 600),
     async ({ call, outcome, clock }, { become, asked }) => {
       expect(await outcome(cached)).toBe('200 null')
       become(never)
-      const first = await call(newKey())
-      expect(first.status).toBe(503)
-      expect(first.ms).toBeGreaterThan(590)
+      expect(await outcome(newKey())).toBe('503 store_unavailable')
       for (let second = 0; second < 2; second += 1) {
         const before = asked()
         for (let part = 0; part < 4; part += 1) {
           clock.advance(250)
           const calls = await Promise.all([...Array.from({ length: 4 }, () => call(newKey())), call(cached)])
-          expect(calls.map(({ status }) => status)).toEqual([...Array.from({ length: 4 }, () => 503), 200])
-          // The probe alone waits; it went out with the last part.
-          const waited = calls.filter(({ ms }) => ms > 590)
-          expect(waited.length).toBe(part === 3 ? 1 : 0)
+          expect(calls.map(({ status }) => status)).toEqual([503, 503, 503, 503, 200])
+          // The probe alone waits; it goes out with the last part.
+          expect(calls.filter(({ ms }) => ms > 590).length).toBe(part === 3 ? 1 : 0)
         }
         expect(asked() - before).toBe(1)
       }
@@ -239,83 +357,25 @@ describe('a store', () => {
   )
 })
 
-const REVOKED = { revokedAt: new Date(START), revokedReason: 'leaked' }
-
-describe('a change in the store', () => {
+describe('a feed that the test tells', () => {
   const key = newKey()
-  const prepare = (more: Partial<KeyRecord> = {}, methods: Partial<KeyStore> = {}) => {
-    const record = recordOf(key, { id: 'key_1', ...more })
-    return { record, ...withStore([record], methods) }
-  }
-
-  onAll(
-    'that revokes a cached key is in force at the next call',
-    () => prepare(),
-    async ({ call, eventOf, outcome }, { store, asked }) => {
-      expect(await outcome(key)).toBe('200 null')
-      expect([await outcome(key), asked()]).toEqual(['200 null', 1])
-      await store.update('key_1', REVOKED)
-      const called = await call(key)
-      expect(called).toMatchObject({ status: 401, code: 'UNAUTHORIZED' })
-      expect(await eventOf(called)).toMatchObject({ reason: 'key_revoked', actor: { keyId: 'key_1', org: 'org_1' } })
-      expect(asked()).toBe(2)
-    },
-  )
-
-  onAll(
-    'that revokes a key while it is looked up overtakes the answer on its way',
-    () => prepare(),
-    async ({ outcome, handled }, { record, store, become, asked }) => {
-      // Up before the call, as it is where a server has been running for a while.
-      expect(await outcome(newKey())).toBe('401 key_unknown')
-      const { opened, open } = gate()
-      become(() => opened.then(() => record))
-      const answer = outcome(key)
-      await settled(() => asked() === 2)
-      await store.update('key_1', REVOKED)
-      become(null)
-      open()
-      expect(await answer).toBe('401 key_revoked')
-      expect([asked(), handled()]).toEqual([3, 0])
-      expect(await outcome(key)).toBe('401 key_revoked')
-    },
-  )
-
-  for (const [what, change, expected] of [
-    ['takes its scope away', { scopes: [] }, '403 scope_missing'],
-    ['ties it to an address', { allowedCidrs: ['203.0.113.0/24'] }, '403 ip_not_allowed'],
-    ['ends it', { expiresAt: new Date(START) }, '401 key_expired'],
-    ['ends its grace', { rotatedAt: new Date(START), validUntil: new Date(START), replacedBy: 'key_2' }, '401 key_rotated_out'],
-  ] as const) {
-    onAll(
-      `that ${what} is in force at the next call, and so is its reversal`,
-      () => prepare(),
-      async ({ outcome }, { record, store }) => {
-        expect(await outcome(key)).toBe('200 null')
-        await store.update('key_1', change)
-        expect(await outcome(key)).toBe(expected)
-        await store.update('key_1', record)
-        expect(await outcome(key)).toBe('200 null')
-      },
-    )
-  }
-
-  const handMade = () => {
+  const prepare = () => {
+    const record = recordOf(key, { id: 'key_1' })
     let tell: (change: KeyChange) => void = () => undefined
     const watch: KeyStore['watch'] = async (on) => {
       tell = on
       return async () => undefined
     }
-    return { ...prepare({}, { watch }), tell: (change: KeyChange) => tell(change) }
+    return { record, ...withStore([record], { watch }), tell: (change: KeyChange) => tell(change) }
   }
 
-  onAll(
-    'that is told by nobody reaches us when the feed resumes, at the latest when the cache time is over',
-    handMade,
+  onEvery(
+    'of nothing: a revocation is in force when the cache time is over, or as soon as the feed has resumed',
+    prepare,
     async ({ outcome, clock }, { record, store, tell, asked }) => {
       expect(await outcome(key)).toBe('200 null')
       tell('lost')
-      await store.update('key_1', REVOKED)
+      await store.update('key_1', revoked(START))
       clock.advance(29_999)
       expect([await outcome(key), asked()]).toEqual(['200 null', 1])
       clock.advance(1)
@@ -328,16 +388,16 @@ describe('a change in the store', () => {
   )
 
   for (const change of ['lost', 'resumed'] as const) {
-    onAll(
-      `during a look-up in which the feed is ${change} is not missed`,
-      handMade,
+    onEvery(
+      `during a look-up that it is ${change}: the answer on its way is asked for again`,
+      prepare,
       async ({ outcome }, { record, store, tell, become, asked }) => {
         expect(await outcome(newKey())).toBe('401 key_unknown')
         const { opened, open } = gate()
         become(() => opened.then(() => record))
         const answer = outcome(key)
         await settled(() => asked() === 2)
-        await store.update('key_1', REVOKED)
+        await store.update('key_1', revoked(START))
         tell(change)
         become(null)
         open()
@@ -345,27 +405,33 @@ describe('a change in the store', () => {
       },
     )
   }
+})
 
-  for (const [feed, methods] of [['by the feed', {}], ['without a feed', { can: NO_FEED }]] as const) {
-    onAll(
-      `that brings in a key which was missed a moment ago makes it work at once, ${feed}`,
-      () => prepare({}, methods),
-      async ({ auth, outcome }, { asked }) => {
-        const fresh = newKey()
-        expect(await outcome(fresh)).toBe('401 key_unknown')
-        expect([await outcome(fresh), asked()]).toEqual(['401 key_unknown', 1])
-        const request = { organizationId: 'org_1', environment: 'live', name: 'fresh', scopes: ['read:patients'], by: 'tests' } as const
-        await auth.keys.import({ ...request, key: fresh })
-        expect(await outcome(fresh)).toBe('200 null')
-        const made = await auth.keys.create(request)
-        expect(await outcome(made.key)).toBe('200 null')
-      },
-    )
-  }
+describe('a key that is made here, without a feed,', () => {
+  const request = {
+    organizationId: 'org_1',
+    environment: 'live',
+    name: 'fresh',
+    scopes: ['read:patients'],
+    by: 'tests',
+  } as const
 
-  onAll(
-    'that brings in a key while it is looked up is not answered from before',
-    () => prepare({}, { can: NO_FEED }),
+  onEvery(
+    'works at once, also where it was missed a moment ago',
+    () => withStore([], { can: NO_FEED }),
+    async ({ auth, outcome }) => {
+      const fresh = newKey()
+      expect(await outcome(fresh)).toBe('401 key_unknown')
+      await auth.keys.import({ ...request, key: fresh })
+      expect(await outcome(fresh)).toBe('200 null')
+      const made = await auth.keys.create(request)
+      expect(await outcome(made.key)).toBe('200 null')
+    },
+  )
+
+  onEvery(
+    'while it is looked up, is not answered from before',
+    () => withStore([], { can: NO_FEED }),
     async ({ auth, outcome }, { become, asked }) => {
       const fresh = newKey()
       const { opened, open } = gate()
@@ -373,35 +439,9 @@ describe('a change in the store', () => {
       const answer = outcome(fresh)
       await settled(() => asked() === 1)
       become(null)
-      await auth.keys.import({ key: fresh, organizationId: 'org_1', environment: 'live', name: 'fresh', scopes: ['read:patients'], by: 'tests' })
+      await auth.keys.import({ ...request, key: fresh })
       open()
       expect(await answer).toBe('200 null')
     },
   )
-})
-
-describe('a deadline holds from the cache, to the millisecond', () => {
-  for (const [what, more, reason] of [
-    ['the 24 hours after a rotation', { rotatedAt: new Date(START), validUntil: new Date(START + DAY), replacedBy: 'key_2' }, 'key_rotated_out'],
-    ['an expiry', { expiresAt: new Date(START + DAY) }, 'key_expired'],
-  ] as const) {
-    const key = newKey()
-    onAll(
-      what,
-      () => withStore([recordOf(key, more)]),
-      async ({ call, outcome, clock }, { asked }) => {
-        clock.advance(DAY - 1000)
-        expect(await outcome(key)).toBe('200 null')
-        clock.advance(999)
-        const last = await call(key)
-        expect(last.status).toBe(200)
-        expect(last.headers['healthcloud-key-expires']).toBe(
-          reason === 'key_rotated_out' ? 'Thu, 19 Mar 2026 12:00:00 GMT' : undefined,
-        )
-        clock.advance(1)
-        expect(await outcome(key)).toBe(`401 ${reason}`)
-        expect(asked()).toBe(1)
-      },
-    )
-  }
 })

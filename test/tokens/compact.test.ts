@@ -2,18 +2,18 @@ import { describe, expect, test } from 'vitest'
 import { createCompactParser } from '../../src/tokens/compact.ts'
 import { encode } from '../fixtures/issuer-keys.ts'
 
-const HEADER = encode('{"alg":"RS256"}')
+const HEADER = encode('{"alg":"RS256","typ":"JWT"}')
 const PAYLOAD = encode('{"sub":"üb"}')
 const SIGNATURE = encode(Buffer.from([0xfb, 0xff, 0xfe, 1]))
 const TOKEN = `${HEADER}.${PAYLOAD}.${SIGNATURE}`
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-const parse = createCompactParser()
+const parse = createCompactParser({ algorithms: ['RS256'], types: new Set(['jwt']) })
 
 describe('a compact JWS', () => {
   test('is taken apart', () => {
     expect(parse(TOKEN)).toEqual({
-      header: { alg: 'RS256' },
+      header: { ok: true, algorithm: 'RS256', kid: null },
       payload: { sub: 'üb' },
       signature: Buffer.from([0xfb, 0xff, 0xfe, 1]),
       signed: `${HEADER}.${PAYLOAD}`,
@@ -83,11 +83,15 @@ describe('a compact JWS', () => {
     expect(same.filter((text) => parse(text) !== null)).toEqual([])
   })
 
+  test('is taken apart where its header is refused, too', () => {
+    expect(parse(`${encode('{"alg":"none"}')}.${PAYLOAD}.`)?.header).toEqual({ ok: false, reason: 'jwt_algorithm' })
+  })
+
   test('keeps what it knows of a header to that very text', () => {
-    const others = Array.from({ length: 200 }, (_each, n) => encode(`{"alg":"RS256","kid":"${n}"}`))
+    const others = Array.from({ length: 200 }, (_each, n) => encode(`{"alg":"RS256","typ":"JWT","kid":"${n}"}`))
     for (const header of [...others, ...others.toReversed()]) {
       const kid = (JSON.parse(Buffer.from(header, 'base64url').toString()) as { kid: string }).kid
-      expect(parse(`${header}.${PAYLOAD}.${SIGNATURE}`)?.header['kid']).toBe(kid)
+      expect(parse(`${header}.${PAYLOAD}.${SIGNATURE}`)?.header).toMatchObject({ kid })
       expect(parse(`${header}=.${PAYLOAD}.${SIGNATURE}`)).toBeNull()
     }
   })
