@@ -23,7 +23,8 @@ const MAX_HEADERS = 64
 
 /**
  * Takes tokens apart, strictly: one token has one text. `null` for anything else: not three segments, padding, spaces,
- * another alphabet, unused bits that are set, no UTF-8, no JSON object, a member written twice. What its header says is read by the rules.
+ * another alphabet, unused bits that are set, no UTF-8, no JSON object, a member written twice. What a header says is
+ * read by the rules.
  */
 export function createCompactParser(rules: HeaderRules): CompactParser {
   const headers = createBoundedCache<Header>(MAX_HEADERS)

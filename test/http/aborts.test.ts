@@ -907,6 +907,26 @@ describe.concurrent('the server', () => {
     await world.close()
   })
 
+  test('writes what was touched in the turn of a flush before the flush is done', async () => {
+    const world = await createWorld({ keys: { store: holdingStore().store } })
+    const entered = deferred<Handled>()
+    const handle = (handled: Handled) => {
+      entered.resolve(handled)
+      return { body: { id: '1' } }
+    }
+    const server = await serve(framework, [world.auth], { routes: [route(handle)] })
+    const client = await rawClient(server)
+    client.send(request)
+    const { audit, response } = await entered.promise
+    await settled(() => response.closed)
+    expect((await world.flushed()).map(told)).toEqual([{ ...SERVED, bytes: 10 }])
+    audit.touch('Patient/7')
+    expect((await world.flushed()).map(({ part }) => part?.n)).toEqual([undefined, 2])
+    await client.leave()
+    await server.close()
+    await world.close()
+  })
+
   test('does not lose what is touched late while its journal cannot be written', async () => {
     const parent = mkdtempSync(path.join(tmpdir(), 'hc-auth-'))
     const inTheWay = path.join(parent, 'journal')

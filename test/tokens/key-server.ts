@@ -1,6 +1,7 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { Readable } from 'node:stream'
 
 export interface KeyPair {
   readonly privateKey: KeyObject
@@ -46,14 +47,11 @@ export function outagesOf(good: readonly Record<string, unknown>[]): readonly (r
     ['answers 500 with a good set', (response) => response.writeHead(500).end(JSON.stringify(set))],
     ['answers 404', (response) => response.writeHead(404).end('{}')],
     ['answers 204', (response) => response.writeHead(204).end()],
-    [
-      'answers 10 MiB around a good set',
-      (response) => response.end(JSON.stringify({ padding: 'x'.repeat(10 << 20), ...set })),
-    ],
+    ['answers 10 MiB around a good set', (response) => void Readable.from(tenMebibytesAround(set)).pipe(response)],
     ['never answers', () => undefined],
     ['answers one byte at a time', drip(JSON.stringify(set))],
     ['stops in the middle of the body', (response) => void response.write(JSON.stringify(set).slice(0, 20))],
-    ['redirects to a good set', (response) => response.writeHead(302, { Location: '/elsewhere' }).end()],
+    ['redirects to a good set', (response) => response.writeHead(302, { Location: elsewhere(set) }).end()],
     ['answers with a page', (response) => response.setHeader('Content-Type', 'text/html').end('<html>Sign in</html>')],
     ['answers null', json(null)],
     ['answers with a bare list', json(good)],
@@ -65,10 +63,20 @@ export function outagesOf(good: readonly Record<string, unknown>[]): readonly (r
   ]
 }
 
+/** A path of the same server that answers with this. */
+const elsewhere = (body: unknown): string => `/elsewhere?${encodeURIComponent(JSON.stringify(body))}`
+
 let another: KeyPair | undefined
 const keyPairOfAnother = () => (another ??= keyPair('another'))
 let weak: KeyPair | undefined
 const weakKeyPair = () => (weak ??= keyPair('weak', 1024))
+
+/** Written as it is read, so that it shows whether the reader has stopped. */
+function* tenMebibytesAround(set: object): Generator<string> {
+  yield '{"padding":"'
+  for (let chunk = 0; chunk < 160; chunk += 1) yield 'x'.repeat(65_536)
+  yield `",${JSON.stringify(set).slice(1)}`
+}
 
 function drip(text: string): Behaviour {
   return (response) => {
@@ -88,15 +96,17 @@ export async function startKeyServer(initial: Behaviour): Promise<KeyServer> {
   let strays = 0
   let cutOff = 0
   const server = http.createServer((request, response) => {
+    let finished = false
+    response.once('finish', () => (finished = true))
     response.once('close', () => {
-      if (!response.writableFinished) cutOff += 1
+      if (!finished) cutOff += 1
     })
     if (request.url === '/jwks') {
       fetches += 1
       behaviour(response)
     } else {
       strays += 1
-      response.end('{"keys":[]}')
+      response.end(decodeURIComponent(request.url?.split('?')[1] ?? ''))
     }
   })
   await new Promise<void>((resolve) => {

@@ -1,369 +1,275 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createRemoteKeySet } from '../../src/tokens/remote-key-set.ts'
+import type { Keys, KeySet } from '../../src/tokens/key-set.ts'
 import type { RemoteSettings } from '../../src/tokens/settings.ts'
-import type { TokenVerifier } from '../../src/tokens/verifier.ts'
-import { encode, rsaKey, signToken, type IssuerKey } from '../fixtures/issuer-keys.ts'
-import { FAILURES, publishing, startKeySetServer, type KeySetServer } from './key-set-server.ts'
-import {
-  goodClaims,
-  movedClock,
-  NOW,
-  outcome,
-  outcomeNow,
-  tokenSettings,
-  verifierOf,
-  type MovedClock,
-} from './token-world.ts'
+import { manualClock, polluted, type ManualClock } from '../keys/parts.ts'
+import { keyPair, outagesOf, publishes, startKeyServer, type Behaviour, type KeyServer } from './key-server.ts'
 
-const [a, b] = [rsaKey('a'), rsaKey('b')]
+const A = keyPair('a')
+const B = keyPair('b')
+const TIMEOUT_MS = 200
 
-let server: KeySetServer
-let clock: MovedClock
-let serial = 0
+let server: KeyServer
+let clock: ManualClock
+let set: KeySet
 
-beforeEach(async () => {
-  server = await startKeySetServer(a.jwk)
-  clock = movedClock()
+beforeAll(async () => {
+  server = await startKeyServer(publishes(A.jwk))
 })
 
-afterEach(() => server.close())
+beforeEach(() => {
+  server.become(publishes(A.jwk))
+  clock = manualClock()
+  set = setOf()
+})
 
-function remoteVerifier(more: Partial<RemoteSettings> = {}): TokenVerifier {
-  const remote: RemoteSettings = {
+afterAll(() => server.close())
+
+function setOf(more: Partial<RemoteSettings> = {}): KeySet {
+  const settings: RemoteSettings = {
     kind: 'remote',
-    url: server.url,
+    url: new URL(server.url),
     cooldownSeconds: 5,
     maxAgeSeconds: 600,
     maxStaleSeconds: 86_400,
-    timeoutMs: 150,
+    timeoutMs: TIMEOUT_MS,
     fetch,
     ...more,
   }
-  return verifierOf(tokenSettings([], { jwks: remote }), { clock })
+  return createRemoteKeySet(settings, ['RS256'], clock)
 }
 
-/** A token that no verifier has seen, good for an hour from the moved clock's now. */
-function freshToken(key: IssuerKey = a, header: object = {}): string {
-  const iat = Math.floor(clock.now() / 1000)
-  serial += 1
-  return signToken(goodClaims({ iat, exp: iat + 3600, jti: `tok_${serial}` }), key, header)
+const kids = (keys: Keys | 'none') => (keys === null || keys === 'none' ? keys : keys.map(({ kid }) => kid))
+const current = async () => kids(await set.current())
+const newer = async () => kids(await set.newer())
+const wait = (seconds: number) => clock.advance(seconds * 1000)
+
+/** Runs, and says how often the URL was asked meanwhile. */
+async function fetches(run: () => Promise<unknown>): Promise<number> {
+  const before = server.fetches()
+  await run()
+  return server.fetches() - before
 }
 
-const check = async (verifier: TokenVerifier, token: string) => outcome(await verifier.verify(token))
+/** Whatever was begun in the background has come to its end. */
+const background = () => vi.waitFor(async () => expect(set.health().ageSeconds).toBe(0), { interval: 5, timeout: 5000 })
 
-/** A token under this kid whose signature was never good: making one costs nothing. */
-function bogusToken(kid: string): string {
-  const header = JSON.stringify({ alg: 'RS256', typ: 'JWT', kid })
-  return `${encode(header)}.${encode(JSON.stringify(goodClaims()))}.${encode(Buffer.alloc(256, 1))}`
-}
-
-/** Lets a fetch in the background end. */
-async function settled(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 200 && !condition(); turn += 1) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 5)
-    })
-  }
-}
-
-describe('a remote key set', () => {
-  test('is fetched at the first token, and then serves at once', async () => {
-    const verifier = remoteVerifier()
-    expect(server.requests()).toBe(0)
-    const first = verifier.verify(freshToken())
-    expect(first).toBeInstanceOf(Promise)
-    expect(outcome(await first)).toBe('accepted')
-    expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
-    expect(server.requests()).toBe(1)
+describe('a usable set', () => {
+  test('is fetched at first use, once for all who ask at once, and is at hand from then on', async () => {
+    expect(set.health()).toEqual({ source: 'remote', keys: 0, ageSeconds: null, degraded: false })
+    expect(await fetches(() => Promise.all(Array.from({ length: 1000 }, current)))).toBe(1)
+    expect(set.current()).not.toBeInstanceOf(Promise)
+    expect(await current()).toEqual(['a'])
+    wait(7)
+    expect(set.health()).toEqual({ source: 'remote', keys: 1, ageSeconds: 7, degraded: false })
   })
 
-  test('is fetched once for a thousand tokens at once', async () => {
-    const verifier = remoteVerifier()
-    const token = freshToken()
-    const found = await Promise.all(Array.from({ length: 1000 }, () => check(verifier, token)))
-    expect(new Set(found)).toEqual(new Set(['accepted']))
-    expect(server.requests()).toBe(1)
+  test('is fetched by ready, which says when it cannot be had', async () => {
+    expect(await fetches(() => set.ready(AbortSignal.timeout(5000)))).toBe(1)
+    server.become((response) => response.destroy())
+    set = setOf()
+    await expect(set.ready(AbortSignal.timeout(5000))).rejects.toThrow('No usable key set could be fetched.')
+    expect(set.health()).toMatchObject({ keys: 0, degraded: true })
+    set = setOf({ timeoutMs: 60_000, fetch: () => new Promise(() => undefined) })
+    await expect(set.ready(AbortSignal.timeout(20))).rejects.toMatchObject({ name: 'TimeoutError' })
   })
 
-  test('is loaded by ready(), and not once more for that', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    await verifier.ready(AbortSignal.timeout(1000))
-    expect(server.requests()).toBe(1)
-    expect(verifier.health()).toEqual({ source: 'remote', keys: 1, ageSeconds: 0, degraded: false })
-    expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
-  })
-
-  test('that does not answer ends ready() with its signal', async () => {
-    server.answer(() => undefined)
-    const verifier = remoteVerifier({ timeoutMs: 2000 })
-    const start = performance.now()
-    await expect(verifier.ready(AbortSignal.timeout(50))).rejects.toThrow('timeout')
-    expect(performance.now() - start).toBeLessThan(1000)
-  })
-
-  test('is fetched by the fetch that is given', async () => {
-    const asked: unknown[] = []
-    const verifier = remoteVerifier({
-      url: new URL('https://issuer.example/jwks'),
-      fetch: (input) => {
-        asked.push(input)
-        return Promise.resolve(Response.json({ keys: [a.jwk] }))
-      },
-    })
-    expect(await check(verifier, freshToken())).toBe('accepted')
-    expect(asked).toEqual([new URL('https://issuer.example/jwks')])
-    expect(server.requests()).toBe(0)
-  })
-
-  test.each<[name: string, fetch: RemoteSettings['fetch']]>([
-    [
-      'throws',
-      () => {
-        throw new Error('no')
-      },
-    ],
-    ['rejects', () => Promise.reject(new Error('no'))],
-    ['never answers and heeds no signal', () => new Promise(() => undefined)],
-    ['answers with a body that never ends', () => Promise.resolve(new Response(new ReadableStream()))],
-  ])('cannot be had by a fetch that %s', async (_name, own) => {
-    expect(await check(remoteVerifier({ fetch: own }), freshToken())).toBe('jwks_unavailable')
-  })
-
-  test('is refreshed in the background at half its age', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    clock.advance(299)
-    expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
+  test('is fetched in the background from half of its age on, once, and nobody waits', async () => {
+    await current()
+    server.become(() => undefined)
+    clock.advance(299_999)
+    expect(await fetches(current)).toBe(0)
     clock.advance(1)
-    server.publish(a.jwk, b.jwk)
-    for (let turn = 0; turn < 100; turn += 1) expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
-    await settled(() => verifier.health().keys === 2)
-    expect(server.requests()).toBe(2)
-    expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('accepted')
-  })
-
-  test('is fetched anew before use when it is older than its age', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    clock.advance(600)
-    server.publish(b.jwk)
-    expect(await check(verifier, freshToken(a))).toBe('jwt_unknown_key')
-    expect(server.requests()).toBe(2)
-    expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('accepted')
-  })
-})
-
-describe.each(FAILURES)('a key set that answers with %s', (_name, failure) => {
-  test('is 503 at first, not a verdict, within its deadline and with one fetch a cooldown', async () => {
-    server.answer(failure)
-    const verifier = remoteVerifier()
-    const start = performance.now()
-    expect(await check(verifier, freshToken())).toBe('jwks_unavailable')
-    expect(performance.now() - start).toBeLessThan(1500)
-    for (let turn = 0; turn < 20; turn += 1) expect(await check(verifier, freshToken())).toBe('jwks_unavailable')
-    await expect(verifier.ready(AbortSignal.timeout(1000))).rejects.toThrow('No usable key set could be fetched.')
-    expect(server.requests()).toBe(1)
-    server.publish(a.jwk)
-    clock.advance(5)
-    expect(await check(verifier, freshToken())).toBe('accepted')
-  })
-
-  test('replaces no good set, and makes no good token a 401', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    const cached = freshToken()
-    expect(await check(verifier, cached)).toBe('accepted')
-    server.answer(failure)
-    clock.advance(300)
-    expect(await check(verifier, freshToken(b))).toBe('jwks_unavailable')
-    expect(await check(verifier, freshToken(b))).toBe('jwks_unavailable')
-    expect(server.requests()).toBe(2)
-    expect(verifier.health()).toMatchObject({ keys: 1, degraded: true })
-    clock.advance(1000)
-    for (const token of [cached, freshToken(), freshToken()]) expect(await check(verifier, token)).toBe('accepted')
-    expect(server.requests()).toBe(3)
-    clock.advance(86_400 - 1301)
-    expect(await check(verifier, freshToken())).toBe('accepted')
+    const before = server.fetches()
+    for (let call = 0; call < 100; call += 1) expect(set.current()).not.toBeInstanceOf(Promise)
+    await vi.waitFor(() => expect(server.fetches() - before).toBe(1))
+    // The attempt fails, and another one is due after the cooldown alone.
+    await vi.waitFor(() => expect(set.health().degraded).toBe(true), { timeout: 5000 })
+    for (let call = 0; call < 100; call += 1) expect(await current()).toEqual(['a'])
+    clock.advance(4999)
+    await current()
+    expect(server.fetches() - before).toBe(1)
+    server.become(publishes(A.jwk, B.jwk))
     clock.advance(1)
-    const lastMoment = freshToken()
-    expect(await check(verifier, lastMoment)).toBe('jwks_unavailable')
-    server.publish(a.jwk)
-    clock.advance(5)
-    expect(await check(verifier, lastMoment)).toBe('accepted')
+    expect(await current()).toEqual(['a'])
+    await background()
+    expect(await current()).toEqual(['a', 'b'])
+    expect([server.fetches() - before, set.health().degraded]).toEqual([2, false])
+  })
+
+  test('is fetched anew before use when it is too old', async () => {
+    await current()
+    server.become(publishes(B.jwk))
+    wait(600)
+    expect(await fetches(async () => expect(await current()).toEqual(['b']))).toBe(1)
+  })
+
+  test('keeps the keys that it still holds as the objects that they were', async () => {
+    const [old] = (await set.current()) ?? []
+    server.become(publishes(B.jwk, A.jwk))
+    wait(600)
+    expect((await set.current())?.[1]).toBe(old)
+    server.become(publishes({ ...B.jwk, kid: 'a' }))
+    wait(600)
+    expect((await set.current())?.[0]).not.toBe(old)
+  })
+
+  test('may hold keys beside it that are of no use', async () => {
+    server.become(publishes(null as never, { ...B.jwk, n: '!' }, { ...B.jwk, use: 'enc' }, { kty: 'oct', kid: 'c', k: 'AAAA' }, A.jwk))
+    expect(await current()).toEqual(['a'])
+  })
+
+  test('is as old as the question for it, not as its answer', async () => {
+    server.become((response) => {
+      wait(2)
+      publishes(A.jwk)(response)
+    })
+    await current()
+    expect(set.health().ageSeconds).toBe(2)
   })
 })
 
-describe('a key set behind a redirect', () => {
-  test.each([301, 302, 303, 307, 308])('of %i is not followed', async (status) => {
-    const target = await startKeySetServer(a.jwk)
-    server.answer((response) => void response.writeHead(status, { location: target.url.href }).end())
-    expect(await check(remoteVerifier(), freshToken())).toBe('jwks_unavailable')
-    expect([server.requests(), target.requests()]).toEqual([1, 0])
-    await target.close()
+describe('asked for a key that it does not hold', () => {
+  test('it is as new as can be within the cooldown after a successful fetch, and then is fetched', async () => {
+    await current()
+    server.become(publishes(A.jwk, B.jwk))
+    clock.advance(4999)
+    expect(await fetches(async () => expect(await newer()).toBe('none'))).toBe(0)
+    clock.advance(1)
+    expect(await fetches(() => Promise.all(Array.from({ length: 1000 }, async () => expect(await newer()).toEqual(['a', 'b']))))).toBe(1)
+    expect(await newer()).toBe('none')
   })
-})
 
-describe('a key set that nobody serves', () => {
-  test('is 503', async () => {
-    await server.close()
-    expect(await check(remoteVerifier(), freshToken())).toBe('jwks_unavailable')
+  test('it is out of reach when that fetch fails, and for the cooldown after it, without another', async () => {
+    await current()
+    wait(5)
+    server.become((response) => response.destroy())
+    expect(await fetches(async () => expect(await newer()).toBeNull())).toBe(1)
+    server.become(publishes(A.jwk, B.jwk))
+    clock.advance(4999)
+    expect(await fetches(async () => expect(await newer()).toBeNull())).toBe(0)
+    expect(await current()).toEqual(['a'])
+    clock.advance(1)
+    expect(await fetches(async () => expect(await newer()).toEqual(['a', 'b']))).toBe(1)
   })
-})
-
-describe('a key set of', () => {
-  const padded = (bytes: number) => {
-    const text = JSON.stringify({ keys: [a.jwk] })
-    return text.padEnd(bytes, ' ')
-  }
 
   test.each([
-    [1_048_576, 'accepted'],
-    [1_048_577, 'jwks_unavailable'],
-  ])('%i bytes: %s', async (bytes, expected) => {
-    server.answer((response) => void response.end(padded(bytes)))
-    expect(await check(remoteVerifier({ timeoutMs: 2000 }), freshToken())).toBe(expected)
+    ['answers', publishes(A.jwk)],
+    ['fails', (response) => response.destroy()],
+  ] satisfies [string, Behaviour][])('10,000 times in a minute, one fetch per cooldown goes out to a URL that %s', async (_what, behaviour) => {
+    await current()
+    server.become(behaviour)
+    const count = await fetches(async () => {
+      for (let call = 0; call < 10_000; call += 1) {
+        clock.advance(6)
+        await set.newer()
+      }
+    })
+    expect(count).toBeGreaterThanOrEqual(11)
+    expect(count).toBeLessThanOrEqual(12)
+  })
+
+  test('it waits for the fetch that is under way, and starts none beside it', async () => {
+    await current()
+    wait(300)
+    const { promise: opened, resolve: open } = withResolvers()
+    server.become((response) => void opened.then(() => publishes(A.jwk, B.jwk)(response)))
+    const count = await fetches(async () => {
+      await current()
+      const asked = newer()
+      open()
+      expect(await asked).toEqual(['a', 'b'])
+    })
+    expect(count).toBe(1)
   })
 })
 
-describe('an unknown kid', () => {
-  test('is 401 without a fetch within the cooldown after a successful one, and then causes one', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    clock.advance(4.999)
-    expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('jwt_unknown_key')
-    expect(server.requests()).toBe(1)
-    clock.advance(0.001)
-    expect(await check(verifier, freshToken(b))).toBe('jwt_unknown_key')
-    expect(server.requests()).toBe(2)
+describe('a URL that', () => {
+  const outages = outagesOf([A.jwk])
+
+  test.each(outages)('%s never replaces the good set, which serves for its time, and then nothing does', async (_what, behaviour) => {
+    set = setOf({ maxStaleSeconds: 3600 })
+    await current()
+    server.become(behaviour)
+    wait(600)
+    const started = performance.now()
+    expect(await fetches(async () => expect(await current()).toEqual(['a']))).toBe(1)
+    expect(performance.now() - started).toBeLessThan(TIMEOUT_MS + 500)
+    expect(set.health()).toMatchObject({ keys: 1, ageSeconds: 600, degraded: true })
+    // In the cooldown nobody waits.
+    expect(set.current()).not.toBeInstanceOf(Promise)
+    clock.advance(2_999_999)
+    expect(await current()).toEqual(['a'])
+    clock.advance(1)
+    expect(await current()).toBeNull()
+    expect(set.health()).toMatchObject({ keys: 0, degraded: true })
+    server.become(publishes(A.jwk))
+    wait(5)
+    expect(await current()).toEqual(['a'])
+    expect(server.strays()).toBe(0)
   })
 
-  test('is 503 without a fetch within the cooldown after a failed one', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    clock.advance(5)
-    server.answer((response) => void response.writeHead(500).end())
-    expect(await check(verifier, freshToken(b))).toBe('jwks_unavailable')
-    clock.advance(4.999)
-    server.publish(a.jwk, b.jwk)
-    expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('jwks_unavailable')
-    expect(outcomeNow(verifier.verify(freshToken(a)))).toBe('accepted')
-    expect(server.requests()).toBe(2)
-    clock.advance(0.001)
-    expect(await check(verifier, freshToken(b))).toBe('accepted')
-  })
-
-  test('that is bogus delays a key that was rotated in by no more than the cooldown', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    clock.advance(100)
-    expect(await check(verifier, freshToken(a, { kid: 'bogus' }))).toBe('jwt_unknown_key')
-    server.publish(b.jwk)
-    for (let second = 0; second < 5; second += 1) {
-      expect(await check(verifier, freshToken(b))).toBe('jwt_unknown_key')
-      expect(await check(verifier, freshToken(a, { kid: `bogus ${second}` }))).toBe('jwt_unknown_key')
-      clock.advance(1)
+  test('answers more than 1 MiB is not read to its end; up to there it is', async () => {
+    const padded = (length: number): Behaviour => (response) => {
+      const text = JSON.stringify({ keys: [A.jwk] })
+      response.end(text + ' '.repeat(length - text.length))
     }
-    expect(await check(verifier, freshToken(b))).toBe('accepted')
-    expect(server.requests()).toBe(3)
+    server.become(padded(1_048_577))
+    expect(await current()).toBeNull()
+    wait(5)
+    server.become(padded(1_048_576))
+    expect(await current()).toEqual(['a'])
   })
 
-  test('of a key that is published while an older answer is on its way is delayed by no more either', async () => {
-    const verifier = remoteVerifier({ timeoutMs: 2000 })
-    await verifier.ready(AbortSignal.timeout(1000))
-    clock.advance(100)
-    const held: (() => void)[] = []
-    server.answer((response, request) => held.push(() => publishing([a.jwk])(response, request)))
-    const bogus = check(verifier, freshToken(a, { kid: 'bogus' }))
-    await settled(() => held.length === 1)
-    server.publish(b.jwk)
-    clock.advance(5)
-    for (const answer of held) answer()
-    expect(await bogus).toBe('jwt_unknown_key')
-    expect(await check(verifier, freshToken(b))).toBe('accepted')
+  test('is asked by a fetch that heeds no signal is answered for in time', async () => {
+    set = setOf({ fetch: () => new Promise(() => undefined) })
+    const started = performance.now()
+    expect(await current()).toBeNull()
+    expect(performance.now() - started).toBeLessThan(TIMEOUT_MS + 500)
   })
 
-  test('causes one fetch a cooldown, however many there are', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    for (let second = 0; second < 20; second += 1) {
-      const batch = Array.from({ length: 500 }, (_each, n) => check(verifier, bogusToken(`${second}-${n}`)))
-      expect(new Set(await Promise.all(batch))).toEqual(new Set(['jwt_unknown_key']))
-      clock.advance(1)
-    }
-    expect(server.requests()).toBe(4)
-  })
-
-  test('causes one fetch a cooldown while the key set is down, and good tokens go on', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    server.answer((response) => void response.writeHead(500).end())
-    clock.advance(5)
-    for (let second = 0; second < 20; second += 1) {
-      const batch = Array.from({ length: 500 }, (_each, n) => check(verifier, bogusToken(`${second}-${n}`)))
-      expect(new Set(await Promise.all(batch))).toEqual(new Set(['jwks_unavailable']))
-      expect(await check(verifier, freshToken())).toBe('accepted')
-      clock.advance(1)
-    }
-    expect(server.requests()).toBe(5)
-  })
-
-  test.each<[name: string, claims: object, header: object, reason: string]>([
-    ['another issuer', { iss: 'https://evil.example' }, {}, 'jwt_issuer'],
-    ['no issuer', { iss: undefined }, {}, 'jwt_issuer'],
-    ['another algorithm', {}, { alg: 'HS256' }, 'jwt_algorithm'],
-    ['another type', {}, { typ: 'id+jwt' }, 'jwt_type'],
-    ['a jku', {}, { jku: 'http://127.0.0.1:1/jwks' }, 'jwt_malformed'],
-  ])('of a token of %s causes no fetch', (_name, claims, header, reason) => {
-    const token = signToken(goodClaims(claims), b, header)
-    expect(outcomeNow(remoteVerifier().verify(token))).toBe(reason)
-    expect(server.requests()).toBe(0)
-  })
-
-  test('is what a token without kid counts as that no key verifies', async () => {
-    const verifier = remoteVerifier()
-    await verifier.ready(AbortSignal.timeout(1000))
-    expect(outcomeNow(verifier.verify(freshToken(b, { kid: undefined })))).toBe('jwt_unknown_key')
-    expect(outcomeNow(verifier.verify(freshToken(a, { kid: undefined })))).toBe('accepted')
-    clock.advance(5)
-    server.publish(a.jwk, b.jwk)
-    expect(await check(verifier, freshToken(b, { kid: undefined }))).toBe('accepted')
-    expect(server.requests()).toBe(2)
+  test('is asked by a fetch that throws is out of reach', async () => {
+    set = setOf({
+      fetch: () => {
+        throw new TypeError('no')
+      },
+    })
+    expect(await current()).toBeNull()
   })
 })
 
-describe('a key that is taken out of the set', () => {
-  test('stops verifying, for tokens that were seen before too', async () => {
-    const verifier = remoteVerifier()
-    server.publish(a.jwk, b.jwk)
-    const [ofA, ofB] = [freshToken(a), freshToken(b)]
-    expect([await check(verifier, ofA), await check(verifier, ofB)]).toEqual(['accepted', 'accepted'])
-    server.publish(b.jwk)
-    clock.advance(300)
-    expect(outcomeNow(verifier.verify(ofA))).toBe('accepted')
-    await settled(() => verifier.health().keys === 1)
-    expect(outcomeNow(verifier.verify(ofA))).toBe('jwt_unknown_key')
-    expect(outcomeNow(verifier.verify(ofB))).toBe('accepted')
+describe('with a polluted Object.prototype', () => {
+  // What the platform itself trips over costs a fetch, and no decision: the set in force stays.
+  test.each([{ body: 'x' }, { d: 'AAAA' }])('with %o nothing is taken that is not in the set', async (members) => {
+    await current()
+    server.become(publishes(B.jwk))
+    wait(600)
+    expect(['a', 'b']).toContain((await polluted(members, current))?.[0])
   })
 
-  test('stops verifying when another takes its name', async () => {
-    const verifier = remoteVerifier()
-    const token = freshToken(a)
-    expect(await check(verifier, token)).toBe('accepted')
-    server.publish({ ...b.jwk, kid: 'a' })
-    clock.advance(600)
-    expect(await check(verifier, token)).toBe('jwt_signature')
-    expect(outcomeNow(verifier.verify(freshToken(b, { kid: 'a' })))).toBe('accepted')
-  })
-
-  test('verifies again when it comes back', async () => {
-    const verifier = remoteVerifier()
-    const token = signToken(goodClaims({ iat: NOW, exp: NOW + 3600 }), a)
-    expect(await check(verifier, token)).toBe('accepted')
-    server.publish(b.jwk)
-    clock.advance(600)
-    expect(await check(verifier, token)).toBe('jwt_unknown_key')
-    server.publish(a.jwk)
-    clock.advance(600)
-    expect(await check(verifier, token)).toBe('accepted')
+  test('keys of the URL alone are taken, and it alone is asked', async () => {
+    const rogue = await startKeyServer(publishes(B.jwk))
+    try {
+      const members = { keys: [B.jwk], kid: 'b', method: 'POST', redirect: 'follow', use: 'enc', key_ops: [] }
+      server.become((response) => response.writeHead(302, { Location: rogue.url }).end())
+      expect(await polluted(members, current)).toBeNull()
+      server.become((response) => response.end('{}'))
+      wait(5)
+      expect(await polluted(members, current)).toBeNull()
+      server.become(publishes({ ...A.jwk, kid: undefined }))
+      wait(5)
+      expect(await polluted(members, current)).toEqual([null])
+      expect(rogue.fetches()).toBe(0)
+    } finally {
+      await rogue.close()
+    }
   })
 })
+
+function withResolvers() {
+  let resolve = () => undefined as void
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve: () => resolve() }
+}
