@@ -7,6 +7,7 @@ import { GuardError, OrganizationMismatch } from './errors.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { guard, type Verdict } from './guard.ts'
 import type { House } from './house.ts'
+import { createStamp } from './lib/stamp.ts'
 import { requestIdOf } from './open-exchange.ts'
 import type { Principal } from './principal.ts'
 import {
@@ -71,11 +72,7 @@ export function adapterKit(auth: Auth): AdapterKit {
   if (house === undefined) {
     throw new GuardError('NOT_AN_AUTH', 'The guards need what createAuth of this copy of @healthcloud/auth returned.')
   }
-  const open = new WeakMap<IncomingMessage, Exchange>()
-  const exchanges = {
-    of: (request: IncomingMessage) => open.get(request),
-    add: (request: IncomingMessage, exchange: Exchange) => void open.set(request, exchange),
-  }
+  const open = createStamp<Exchange>()
   const catalogue = house.catalogue
   return Object.freeze({
     requirements: Object.freeze({
@@ -87,7 +84,7 @@ export function adapterKit(auth: Auth): AdapterKit {
       organization: requireOrganization,
       catchAll: CATCH_ALL,
     }),
-    guard: (call: Call, requirement: Requirement) => guard(house, exchanges, { call, requirement }),
+    guard: (call: Call, requirement: Requirement) => guard(house, open, { call, requirement }),
     send: (exchange: Exchange, answer: Answer) => {
       const { request, response } = exchange.call
       sendAnswer(response, answer, { house, requestId: exchange.requestId, head: request.method === 'HEAD' })
@@ -99,7 +96,7 @@ export function adapterKit(auth: Auth): AdapterKit {
       const requestId = requestIdOf(call.request)
       sendAnswer(call.response, answer, { house, requestId, head: call.request.method === 'HEAD' })
     },
-    introduce: (target: object, exchange: Exchange) => introduce(target, exchange),
+    introduce: createIntroduction(),
     principalOf: (request: IncomingMessage) => open.get(request)?.identity?.principal ?? null,
     mismatch: (request: IncomingMessage) => {
       const exchange = open.get(request)
@@ -147,24 +144,40 @@ function sendAnswer(response: ServerResponse, answer: Answer, to: { house: House
   response.end(to.head ? undefined : body)
 }
 
+interface Introduced {
+  readonly exchange: Exchange
+  handle: AuditHandle | null
+}
+
 /**
  * Accessors without setter, anew for each request: what someone else put there is never trusted, the last guard wins, and
- * assignment throws in strict code. `configurable`, so that the guard of a second `auth` can take its turn.
+ * assignment throws in strict code. `configurable`, so that the guard of a second `auth` can take its turn. The getters are
+ * the same functions for all requests: a new pair a request would give each request a hidden class of its own.
  */
-function introduce(target: object, exchange: Exchange): boolean {
-  let handle: AuditHandle | null = null
-  try {
-    Object.defineProperty(target, 'principal', accessor((): Principal | null => exchange.identity?.principal ?? null))
-    Object.defineProperty(target, 'audit', accessor((): AuditHandle => (handle ??= auditHandle(exchange.notes))))
+function createIntroduction(): (target: object, exchange: Exchange) => boolean {
+  const introduced = createStamp<Introduced>()
+  const principal = accessor(function (this: object): Principal | null {
+    return introduced.get(this)?.exchange.identity?.principal ?? null
+  })
+  const audit = accessor(function (this: object): AuditHandle | null {
+    const known = introduced.get(this)
+    return known === undefined ? null : (known.handle ??= auditHandle(known.exchange.notes))
+  })
+  return (target, exchange) => {
+    try {
+      Object.defineProperty(target, 'principal', principal)
+      Object.defineProperty(target, 'audit', audit)
+    } catch {
+      return false
+    }
+    introduced.set(target, { exchange, handle: null })
     return true
-  } catch {
-    return false
   }
 }
 
 /** Without prototype: inherited members of a descriptor count, and those of a polluted prototype must not. */
-function accessor(get: () => unknown): PropertyDescriptor {
-  return Object.assign(Object.create(null), { get, configurable: true, enumerable: true })
+function accessor(get: (this: object) => unknown): PropertyDescriptor {
+  return Object.freeze(Object.assign(Object.create(null), { get, configurable: true, enumerable: true }))
 }
 
 /** `publicRoute(reason)`: checked when the route is built; reads no credential and writes no event. */

@@ -4,7 +4,7 @@ import { queryNames } from './audit/query-names.ts'
 import type { Touch } from './audit-notes.ts'
 import type { Denial, Reason } from './decision.ts'
 import { answerTo } from './decision.ts'
-import type { Exchange, Place } from './exchange.ts'
+import type { Call, Exchange, Place } from './exchange.ts'
 import { guardRequest } from './guard-request.ts'
 import type { Identity } from './principal.ts'
 import { queryNamesOf } from './request/query.ts'
@@ -13,7 +13,7 @@ import { hasBody, type ResponseEnd } from './response-end.ts'
 /** The event of an exchange that is over: built by allow-list from what the guards established and the response's end. */
 export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
   const { house, identity, denial, call } = exchange
-  const { template, params } = call.place()
+  const { template, params } = placeOf(call)
   const route = exchange.catchAll ? '*' : template
   const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, exchange.notes.touches))
   return {
@@ -43,6 +43,15 @@ export function continuationOf(draft: AuditDraft, exchange: Exchange, late: { to
   const { phi } = patientPhi({ ...phiFacts(exchange, NOWHERE, late.touches), required: [], annotation: null, resourceCount: null })
   const { house } = exchange
   return { ...draft, durationMs: house.clock.monotonicMs() - exchange.startedMs, phi, part: { n: late.n, of_id: late.ofId } }
+}
+
+/** A host's route that cannot be read is unknown; it costs the event nothing else. */
+function placeOf(call: Call): Place {
+  try {
+    return call.place()
+  } catch {
+    return NOWHERE
+  }
 }
 
 const NOWHERE: Place = { template: '*', params: {} }

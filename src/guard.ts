@@ -4,6 +4,7 @@ import type { Call, Exchange } from './exchange.ts'
 import { guardRequest } from './guard-request.ts'
 import type { House } from './house.ts'
 import { identify } from './identify.ts'
+import type { Stamp } from './lib/stamp.ts'
 import { openExchange } from './open-exchange.ts'
 import type { Identity } from './principal.ts'
 import { allowsPlain } from './request/transport.ts'
@@ -16,11 +17,8 @@ export type Verdict =
   | { readonly kind: 'refuse'; readonly exchange: Exchange; readonly answer: Answer }
   | { readonly kind: 'gone' }
 
-/** Guards of one auth on one request share one exchange. */
-export interface Exchanges {
-  of(request: Call['request']): Exchange | undefined
-  add(request: Call['request'], exchange: Exchange): void
-}
+/** Guards of one auth on one request share one exchange: it is kept on the request, out of everybody's sight. */
+export type Exchanges = Stamp<Exchange>
 
 type Found = Identity | Denial | 'anonymous'
 
@@ -62,13 +60,13 @@ function leave(exchange: Exchange, found: Found): Verdict {
 }
 
 function enter(house: House, exchanges: Exchanges, call: Call): Exchange {
-  const known = exchanges.of(call.request)
+  const known = exchanges.get(call.request)
   if (known !== undefined) {
     known.call = call
     return known
   }
   const exchange = openExchange(house, call)
-  exchanges.add(call.request, exchange)
+  exchanges.set(call.request, exchange)
   return exchange
 }
 

@@ -4,6 +4,7 @@ import type { Call, Exchange } from './exchange.ts'
 import { continuationOf, draftOf } from './exchange-event.ts'
 import type { House } from './house.ts'
 import { randomHex } from './lib/ids.ts'
+import { createStamp } from './lib/stamp.ts'
 import { readCredential } from './request/credential.ts'
 import { requestIdFrom } from './request/request-id.ts'
 import { readTransport } from './request/transport.ts'
@@ -14,7 +15,7 @@ const HANDLER_GRACE_MS = 5_000
 const HANDLER_POLL_MS = 25
 
 /** The request id belongs to the request: every `auth` on it uses the same. */
-const requestIds = new WeakMap<IncomingMessage, string>()
+const requestIds = createStamp<string>()
 
 export function requestIdOf(request: IncomingMessage): string {
   const known = requestIds.get(request)
@@ -70,9 +71,19 @@ function recordAtEnd(exchange: Exchange): void {
   const ticket = house.tracker.opened()
   onResponseEnd(call.request, call.response, (end) => {
     ticket.closed()
-    void settled(exchange, end)
+    settled(exchange, end)
       .then(() => record(exchange, end))
+      .catch(warnLost)
       .finally(ticket.recorded)
+  })
+}
+
+/** A defect of ours must not end the host's process; nor may it pass unseen. */
+function warnLost(error: unknown): void {
+  const name = error instanceof Error ? error.name : 'unknown'
+  process.emitWarning(`An audit event could not be built (${name}). Please report this.`, {
+    type: 'HealthCloudAuthWarning',
+    code: 'HC_AUTH_EVENT_LOST',
   })
 }
 

@@ -40,7 +40,7 @@ export async function verifyCredential(house: House, credential: string, context
   const denial = found.ok ? decide(found, checked) : found
   const audited = denial ?? (house.recorder.gate() ? null : deny('audit_unavailable'))
   house.recorder.record(draftOf(house, { ...checked, time, startedMs, identity, denial: audited }))
-  if (identity !== null && audited === null) return { ok: true, principal: identity.principal }
+  if (identity !== null && audited === null) return Object.freeze({ ok: true, principal: identity.principal })
   return refusal(audited ?? deny('audit_unavailable'))
 }
 
@@ -61,10 +61,12 @@ function checkContext(house: House, context: VerifyContext): CheckedContext {
   if (typeof operation !== 'string' || !/^[a-z0-9._-]{1,64}$/.test(operation)) {
     throw new GuardError('GUARD_OPTION', '`operation` of auth.verify matches [a-z0-9._-]{1,64}.')
   }
-  for (const scope of scopes) {
+  if (!Array.isArray(scopes)) throw new GuardError('GUARD_OPTION', '`scopes` of auth.verify is a list of scopes.')
+  const required: readonly Scope[] = Array.from(scopes)
+  for (const scope of required) {
     if (!house.catalogue.has(scope)) throw new GuardError('SCOPE_UNKNOWN', `Unknown scope ${JSON.stringify(scope)} in auth.verify.`)
   }
-  return { address: ip === null ? null : normalizeAddress(ip), secure, scopes, operation }
+  return { address: ip === null ? null : normalizeAddress(ip), secure, scopes: required, operation }
 }
 
 async function examine(house: House, text: string, { secure, address }: CheckedContext): Promise<Identity | Denial> {

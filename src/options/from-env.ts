@@ -20,7 +20,8 @@ export interface FromEnvParts {
 export function fromEnv(env: Env = process.env, { store }: FromEnvParts = {}): AuthOptions {
   const environment = text(env, 'HEALTHCLOUD_ENVIRONMENT')
   if (environment !== 'live' && environment !== 'test') {
-    throw new ConfigError('CONFIG_MISSING', 'HEALTHCLOUD_ENVIRONMENT', { problem: 'is not set.', remedy: "Set it to 'live' or 'test'." })
+    const [code, problem] = environment === undefined ? (['CONFIG_MISSING', 'is not set.'] as const) : (['CONFIG_INVALID', 'is not valid.'] as const)
+    throw new ConfigError(code, 'HEALTHCLOUD_ENVIRONMENT', { problem, remedy: "Set it to 'live' or 'test'." })
   }
   if (text(env, 'HEALTHCLOUD_KEY_STORE_URL') !== undefined) {
     throw new ConfigError('CONFIG_UNSUPPORTED', 'HEALTHCLOUD_KEY_STORE_URL', { problem: 'names a store, but this version brings none that has a URL.', remedy: 'Unset it, and hand a store in: fromEnv(process.env, { store }).' })
@@ -67,26 +68,28 @@ function text(env: Env, name: string): string | undefined {
 }
 
 function secrets(env: Env, name: string): (NamedSecret | 'sha256')[] | undefined {
-  return secretText(env, name)
-    ?.split(',')
-    .map((each) => each.trim())
-    .map((each) => {
-      if (each === 'sha256' && name === 'HEALTHCLOUD_KEY_PEPPER') return each
-      const [id, secret, ...rest] = each.split(':')
-      if (id !== undefined && secret !== undefined && rest.length === 0) return { id, secret }
-      throw new ConfigError('CONFIG_INVALID', name, { problem: 'is malformed.', remedy: 'Give `id:base64`, or several separated by commas.' })
-    })
+  const source = secretSource(env, name)
+  if (source === undefined) return undefined
+  return source.text.split(',').map((part) => {
+    const each = part.trim()
+    if (each === 'sha256' && name === 'HEALTHCLOUD_KEY_PEPPER') return each
+    const [id, secret, ...rest] = each.split(':')
+    if (id !== undefined && secret !== undefined && rest.length === 0) return { id, secret }
+    throw new ConfigError('CONFIG_INVALID', source.name, { problem: 'is malformed.', remedy: 'Give `id:base64`, or several separated by commas.' })
+  })
 }
 
-function secretText(env: Env, name: string): string | undefined {
-  const [direct, file] = [text(env, name), text(env, `${name}_FILE`)]
+/** The text, and the variable that it came by. */
+function secretSource(env: Env, name: string): { name: string; text: string } | undefined {
+  const fileName = `${name}_FILE`
+  const [direct, file] = [text(env, name), text(env, fileName)]
   if (direct !== undefined && file !== undefined) {
-    throw new ConfigError('CONFIG_CONFLICT', name, { problem: `is set, and so is ${name}_FILE.`, remedy: 'Unset one of them.' })
+    throw new ConfigError('CONFIG_CONFLICT', name, { problem: `is set, and so is ${fileName}.`, remedy: 'Unset one of them.' })
   }
-  if (file === undefined) return direct
+  if (file === undefined) return direct === undefined ? undefined : { name, text: direct }
   try {
-    return readFileSync(file, 'utf8').trim()
+    return { name: fileName, text: readFileSync(file, 'utf8').trim() }
   } catch {
-    throw new ConfigError('CONFIG_INVALID', `${name}_FILE`, { problem: 'names a file that cannot be read.', remedy: 'Check its path and permissions.' })
+    throw new ConfigError('CONFIG_INVALID', fileName, { problem: 'names a file that cannot be read.', remedy: 'Check its path and permissions.' })
   }
 }

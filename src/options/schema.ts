@@ -33,7 +33,8 @@ function decodedLength(text: string): number {
 }
 
 const namedSecret = z.strictObject({
-  id: z.string().regex(/^[A-Za-z0-9]{1,16}$/, { error: 'expected 1 to 16 letters or digits.' }),
+  // `sha256` names a digest without pepper: a secret of that name could not be told from none.
+  id: z.string().regex(/^(?!sha256$)[A-Za-z0-9]{1,16}$/, { error: 'expected 1 to 16 letters or digits, other than `sha256`.' }),
   secret,
 })
 

@@ -27,7 +27,9 @@ export async function fetchKeySet({ url, fetch, timeoutMs }: RemoteSettings): Pr
 
 async function request(url: URL, fetch: RemoteSettings['fetch'], signal: AbortSignal): Promise<unknown> {
   const headers = inheritingNothing({ accept: 'application/jwk-set+json, application/json' })
-  const response = await fetch(url, inheritingNothing({ redirect: 'manual' as const, signal, headers }))
+  // Method and body are said although they are the defaults: `fetch` looks for what is left out in `Object.prototype`.
+  const init: RequestInit = { method: 'GET', body: null, redirect: 'manual', signal, headers }
+  const response = await fetch(url, inheritingNothing(init))
   if (response.status !== 200) throw new Error('The key set was not answered with 200.')
   const body: unknown = JSON.parse(await readText(response))
   if (typeof body !== 'object' || body === null || !Object.hasOwn(body, 'keys')) throw new Error('That is no key set.')
