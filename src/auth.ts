@@ -63,7 +63,8 @@ export function createAuth(options: AuthOptions): Auth {
 }
 
 function assertOrganization(principal: Principal, organizationId: string): void {
-  if (principal.organizationId !== organizationId) throw new OrganizationMismatch()
+  // Two ids that are both missing name no organization, and so none that could match.
+  if (typeof organizationId !== 'string' || principal.organizationId !== organizationId) throw new OrganizationMismatch()
 }
 
 async function ready({ house }: Building): Promise<void> {

@@ -44,8 +44,6 @@ export interface Exchange {
   readonly credential: Credential | Denial
   /** `null` before authentication and on an anonymous pass. */
   identity: Identity | null
-  /** An optional guard let a call without credential through. */
-  anonymous: boolean
   /** The refusal that was answered. */
   denial: Denial | null
   /** Of all guards, in their order, without repeats. */

@@ -39,10 +39,7 @@ export function guard(house: House, exchanges: Exchanges, { call, requirement }:
 
 function decide(exchange: Exchange, requirement: Requirement, found: Found): Verdict {
   if (isOver(exchange.call.request, exchange.call.response)) return leave(exchange, found)
-  if (found === 'anonymous') {
-    exchange.anonymous = true
-    return pass(exchange)
-  }
+  if (found === 'anonymous') return pass(exchange)
   if (!found.ok) return refuse(exchange, found)
   exchange.identity = found
   const refusal =

@@ -37,7 +37,6 @@ export function openExchange(house: House, call: Call): Exchange {
     transport: transportOf(house, request),
     credential: readCredential(request.rawHeaders),
     identity: null,
-    anonymous: false,
     denial: null,
     required: [],
     phi: null,

@@ -12,7 +12,8 @@ export function parseOptions(options: unknown): ParsedOptions {
   const own = ownCopy(options, 0)
   const parsed = optionsSchema.safeParse(own)
   if (!parsed.success) throw configError(deepest(parsed.error.issues), own)
-  const settings = parsed.data
+  // zod gives objects that inherit: an option that was left out must stay so, whatever stands on a prototype.
+  const settings = ownCopy(parsed.data, 0) as ParsedOptions
   checkCredentialKinds(settings)
   checkScopes(settings)
   checkAudit(settings)

@@ -16,6 +16,9 @@ function withMethods<T>(what: string, methods: readonly string[]): z.ZodType<T> 
   )
 }
 
+/** Without prototype: zod takes whatever an object inherits for an option. */
+const nothing = (): Record<string, never> => Object.create(null) as Record<string, never>
+
 const seconds = (max: number) => z.number().min(0).max(max)
 const positive = (max: number) => z.number().positive().max(max)
 const count = (max: number) => z.int().min(1).max(max)
@@ -81,7 +84,7 @@ const tokens = z.strictObject({
       scope: claimName.default('scope'),
       issuingKey: claimName.default('client_id'),
     })
-    .prefault({}),
+    .prefault(nothing),
   jwksCooldownSeconds: positive(300).default(5),
   jwksMaxAgeSeconds: positive(86_400).default(600),
   jwksMaxStaleSeconds: positive(604_800).default(86_400),
@@ -132,11 +135,11 @@ export const optionsSchema: z.ZodType<ParsedOptions> = z.strictObject({
   tokens: tokens.optional(),
   scopes: z
     .record(z.string().refine(isScopeToken, { error: 'expected a scope token (RFC 6749 section 3.3).' }), scopeInfo)
-    .default({}),
-  transport: transport.prefault({}),
-  failures: failures.prefault({}),
-  audit: audit.prefault({}),
-  service: service.prefault({}),
+    .default(nothing),
+  transport: transport.prefault(nothing),
+  failures: failures.prefault(nothing),
+  audit: audit.prefault(nothing),
+  service: service.prefault(nothing),
   clock: withMethods<Clock>('a clock', ['now', 'monotonicMs']).default(() => systemClock),
   docsUrl: z.url({ protocol: /^https?$/ }).default(DOCS_URL),
 })

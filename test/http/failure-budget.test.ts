@@ -133,48 +133,51 @@ describe('behind an address that is over its budget', () => {
   )
 })
 
-describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const))('against the budget on %s', (_name, framework) => {
-  const { options } = prepare(few())
-  const missed = newKey()
-  let world: OutageWorld
+describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const))(
+  'against the budget on %s',
+  (_name, framework) => {
+    const { options } = prepare(few())
+    const missed = newKey()
+    let world: OutageWorld
 
-  beforeAll(async () => {
-    world = await openWorld(framework, options)
-  })
+    beforeAll(async () => {
+      world = await openWorld(framework, options)
+    })
 
-  afterAll(() => world.close())
+    afterAll(() => world.close())
 
-  /** One of the present time of the world. */
-  const now = (claims: (seconds: number) => object = () => ({})) => {
-    const seconds = Math.floor(world.clock.now() / 1000)
-    return token({ iat: seconds, exp: seconds + 3600, ...claims(seconds) })
-  }
-  const stranger = () => signToken({ alg: 'RS256', typ: 'JWT', kid: 'no' }, { iss: ISSUER })
+    /** One of the present time of the world. */
+    const now = (claims: (seconds: number) => object = () => ({})) => {
+      const seconds = Math.floor(world.clock.now() / 1000)
+      return token({ iat: seconds, exp: seconds + 3600, ...claims(seconds) })
+    }
+    const stranger = () => signToken({ alg: 'RS256', typ: 'JWT', kid: 'no' }, { iss: ISSUER })
 
-  const kinds: readonly (readonly [string, 0 | 1, () => string | null, string])[] = [
-    ['an anonymous call', 0, () => null, '401 credential_missing'],
-    ['a malformed key', 0, () => newKey().slice(0, -1), '401 key_malformed'],
-    ['junk', 0, () => 'junk', '401 key_malformed'],
-    ['a key of the other environment', 0, () => OTHER, '401 environment_mismatch'],
-    ['a malformed token', 0, () => 'eyJ.e30.AA', '401 jwt_malformed'],
-    ['a token with a kid that nobody knows', 0, stranger, '401 jwt_unknown_key'],
-    ['a good call', 0, () => CACHED, '200 null'],
-    ['an unknown key', 1, () => newKey(), '401 key_unknown'],
-    ['a miss from the cache', 1, () => missed, '401 key_unknown'],
-    ['an expired key from the cache', 1, () => EXPIRED, '401 key_expired'],
-    ['a forged token', 1, () => forged(now()), '401 jwt_signature'],
-    ['an expired token', 1, () => now((at) => ({ iat: at - 3600, exp: at - 60 })), '401 jwt_expired'],
-    ['a token for somebody else', 1, () => now(() => ({ aud: 'https://other.example' })), '401 jwt_audience'],
-    ['a token of the other environment', 1, () => now(() => ({ env: 'test' })), '401 environment_mismatch'],
-  ]
-  test.each(kinds)('%s counts for %d', async (_what, counts, credential, expected) => {
-    // A new window, and nothing is cached any more.
-    world.clock.advance(120_000)
-    expect(await repeat(MAX - 1, () => world.outcome(credential()))).toEqual({ [expected]: MAX - 1 })
-    expect(await world.outcome(newKey())).toBe('401 key_unknown')
-    expect(await world.outcome(KNOWN)).toBe(counts === 1 ? '429 rate_limited' : '200 null')
-  })
-})
+    const kinds: readonly (readonly [string, 0 | 1, () => string | null, string])[] = [
+      ['an anonymous call', 0, () => null, '401 credential_missing'],
+      ['a malformed key', 0, () => newKey().slice(0, -1), '401 key_malformed'],
+      ['junk', 0, () => 'junk', '401 key_malformed'],
+      ['a key of the other environment', 0, () => OTHER, '401 environment_mismatch'],
+      ['a malformed token', 0, () => 'eyJ.e30.AA', '401 jwt_malformed'],
+      ['a token with a kid that nobody knows', 0, stranger, '401 jwt_unknown_key'],
+      ['a good call', 0, () => CACHED, '200 null'],
+      ['an unknown key', 1, () => newKey(), '401 key_unknown'],
+      ['a miss from the cache', 1, () => missed, '401 key_unknown'],
+      ['an expired key from the cache', 1, () => EXPIRED, '401 key_expired'],
+      ['a forged token', 1, () => forged(now()), '401 jwt_signature'],
+      ['an expired token', 1, () => now((at) => ({ iat: at - 3600, exp: at - 60 })), '401 jwt_expired'],
+      ['a token for somebody else', 1, () => now(() => ({ aud: 'https://other.example' })), '401 jwt_audience'],
+      ['a token of the other environment', 1, () => now(() => ({ env: 'test' })), '401 environment_mismatch'],
+    ]
+    test.each(kinds)('%s counts for %d', async (_what, counts, credential, expected) => {
+      // A new window, and nothing is cached any more.
+      world.clock.advance(120_000)
+      expect(await repeat(MAX - 1, () => world.outcome(credential()))).toEqual({ [expected]: MAX - 1 })
+      expect(await world.outcome(newKey())).toBe('401 key_unknown')
+      expect(await world.outcome(KNOWN)).toBe(counts === 1 ? '429 rate_limited' : '200 null')
+    })
+  },
+)
 
 describe('a limiter', () => {
   onAll(

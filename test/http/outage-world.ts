@@ -184,7 +184,11 @@ async function burst(
       rest = text.slice(Math.max(end, text.length - 12))
     })
     socket.on('error', () => undefined)
-    socket.write(mine.map((credential) => rawRequest({ path: route, headers: { Authorization: `Bearer ${credential}` } })).join(''))
+    socket.write(
+      mine
+        .map((credential) => rawRequest({ path: route, headers: { Authorization: `Bearer ${credential}` } }))
+        .join(''),
+    )
     try {
       await settled(() => answers === mine.length || socket.closed)
     } finally {

@@ -9,7 +9,11 @@ import { settled } from './raw-client.ts'
 import { key16 } from './world.ts'
 
 const letters = (length: number): string =>
-  randomBytes(length * 3).toString('base64').replaceAll(/[^0-9A-Za-z]/g, '').padEnd(length, 'x').slice(0, length)
+  randomBytes(length * 3)
+    .toString('base64')
+    .replaceAll(/[^0-9A-Za-z]/g, '')
+    .padEnd(length, 'x')
+    .slice(0, length)
 
 const other = (character: string) => (character === 'a' ? 'b' : 'a')
 
@@ -93,7 +97,10 @@ describe('one unknown key', () => {
       const { opened, open } = gate()
       become(() => opened.then(() => null))
       const key = newKey()
-      const answers = burst(Array.from({ length: 1000 }, () => key), 250)
+      const answers = burst(
+        Array.from({ length: 1000 }, () => key),
+        250,
+      )
       // Released only when every one of them has arrived.
       await settled(() => arrived() === 1000)
       open()
@@ -255,7 +262,11 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
       ['takes its scope away', () => ({ scopes: [] }), '403 scope_missing'],
       ['ties it to an address', () => ({ allowedCidrs: ['203.0.113.0/24'] }), '403 ip_not_allowed'],
       ['ends it', () => ({ expiresAt: later(0) }), '401 key_expired'],
-      ['ends its grace', () => ({ rotatedAt: later(0), validUntil: later(0), replacedBy: 'key_2' }), '401 key_rotated_out'],
+      [
+        'ends its grace',
+        () => ({ rotatedAt: later(0), validUntil: later(0), replacedBy: 'key_2' }),
+        '401 key_rotated_out',
+      ],
     ])('that %s is in force at the next call, and so is its reversal', async (_what, change, expected) => {
       const { key, record, id } = await known()
       expect(await outcome(key)).toBe('200 null')

@@ -95,7 +95,7 @@ test(
       const theirs = await readByJose(token)
       if (theirs === null || differs(found, theirs)) {
         expect.fail(
-          `token ${n} of seed ${SEED} is accepted by us and ${theirs === null ? 'refused' : 'read otherwise'} by jose`,
+          `token ${n} of seed ${SEED} is accepted by us and ${theirs === null ? 'refused' : 'read otherwise'} by jose: ${token}`,
         )
       }
     }

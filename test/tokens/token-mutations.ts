@@ -1,6 +1,6 @@
 import { ecKey, edKey, encode, rsaKey, signSegments, type Jwk } from '../fixtures/issuer-keys.ts'
 
-/** A small seeded generator (mulberry32): a failure is found again by its seed. */
+/** A small seeded generator (mulberry32): the same seed makes the same mutations, under keys that are new in each run. */
 export function seeded(seed: number): () => number {
   let state = seed
   return () => {
