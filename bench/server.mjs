@@ -21,13 +21,18 @@ const SCOPE = 'read:patients'
 const body = { id: '123', resourceType: 'Patient' }
 let directory
 
+/** Dates do not survive JSON. */
+function revived(record) {
+  return Object.assign(record, { environment: guard === 'live' ? 'live' : 'test', createdAt: new Date(0) })
+}
+
 function ours() {
   const live = guard === 'live'
   if (live) directory = mkdtempSync(join(tmpdir(), 'hc-bench-'))
   return createAuth({
     environment: live ? 'live' : 'test',
     keys: {
-      store: memoryKeyStore(records.map((each) => ({ ...each, environment: live ? 'live' : 'test', createdAt: new Date(0) }))),
+      store: memoryKeyStore(records.map(revived)),
       cacheSeconds: 3600,
     },
     tokens: { issuer, audience, jwks: { keys: [jwk] } },

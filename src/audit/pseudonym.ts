@@ -1,5 +1,6 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { inheritingNothing } from '../lib/inheriting-nothing.ts'
 
 /** One of `audit.pseudonymKeys`, decoded. */
 export interface PseudonymKey {
@@ -34,12 +35,14 @@ export function createPseudonyms(keys: readonly PseudonymKey[]): Pseudonyms {
 }
 
 function createPseudonym({ id, secret }: PseudonymKey): (organizationId: string, patientId: string) => string {
-  const derived = new LRUCache<string, KeyObject>({ max: MAX_DERIVED })
+  const derived = new LRUCache<string, KeyObject>(inheritingNothing({ max: MAX_DERIVED }))
+  // lru-cache reads its options, and writes into them: given none, it would use what a polluted `Object.prototype` holds.
+  const options = inheritingNothing({})
   const keyOf = (organizationId: string): KeyObject => {
-    const known = derived.get(organizationId)
+    const known = derived.get(organizationId, options)
     if (known !== undefined) return known
     const key = createSecretKey(new Uint8Array(hkdfSync('sha256', secret, '', `hc-audit:${organizationId}`, 32)))
-    derived.set(organizationId, key)
+    derived.set(organizationId, key, options)
     return key
   }
   return (organizationId, patientId) => {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { compileCidrs } from '../lib/cidr.ts'
+import { inheritingNothing } from '../lib/inheriting-nothing.ts'
 import { createIdentity, type Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import { endsOf } from './record.ts'
@@ -33,40 +34,40 @@ export interface KeyCache {
 
 export function createKeyCache(entries: number): KeyCache {
   const slotOf = new Map<string, string>()
-  const keys = new LRUCache<string, CachedKey>({
-    max: entries,
-    dispose: ({ identity }, slot) => {
-      if (slotOf.get(identity.subject) === slot) slotOf.delete(identity.subject)
-    },
-  })
-  const misses = new LRUCache<string, number>({ max: entries })
+  const dispose = ({ identity }: CachedKey, slot: string) => {
+    if (slotOf.get(identity.subject) === slot) slotOf.delete(identity.subject)
+  }
+  const keys = new LRUCache<string, CachedKey>(inheritingNothing({ max: entries, dispose }))
+  const misses = new LRUCache<string, number>(inheritingNothing({ max: entries }))
+  // lru-cache reads its options, and writes into them: given none, it would use what a polluted `Object.prototype` holds.
+  const options = inheritingNothing({})
   const dropKey = (keyId: string): boolean => {
     const slot = slotOf.get(keyId)
     return slot !== undefined && keys.delete(slot)
   }
 
   return Object.freeze({
-    get: (slot: string) => keys.get(slot),
+    get: (slot: string) => keys.get(slot, options),
     put: (slot: string, cached: CachedKey) => {
       misses.delete(slot)
       const { subject } = cached.identity
       if (slot === slotById(subject)) {
-        keys.set(slot, cached)
+        keys.set(slot, cached, options)
         return
       }
       // One key has one text: a store that hands out one id for two keys must not leave an entry that no change reaches.
       if (slotOf.get(subject) !== slot) dropKey(subject)
-      keys.set(slot, cached)
+      keys.set(slot, cached, options)
       slotOf.set(subject, slot)
     },
     drop: (keyId: string) => {
       const byId = keys.delete(slotById(keyId))
       return dropKey(keyId) || byId
     },
-    missedAt: (slot: string) => misses.get(slot),
+    missedAt: (slot: string) => misses.get(slot, options),
     miss: (slot: string, askedAt: number) => {
       keys.delete(slot)
-      misses.set(slot, askedAt)
+      misses.set(slot, askedAt, options)
     },
     forgetMisses: () => misses.clear(),
     size: () => keys.size,

@@ -17,7 +17,7 @@ export interface FromEnvParts {
  * `id:base64[,id:base64…]`; a pepper list may end with `sha256`.
  * @throws {ConfigError} where a variable is malformed or a file cannot be read; the value is never repeated.
  */
-export function fromEnv(env: Env = process.env, { store }: FromEnvParts = {}): AuthOptions {
+export function fromEnv(env: Env = process.env, parts: FromEnvParts = {}): AuthOptions {
   const environment = text(env, 'HEALTHCLOUD_ENVIRONMENT')
   if (environment !== 'live' && environment !== 'test') {
     const [code, problem] = environment === undefined ? (['CONFIG_MISSING', 'is not set.'] as const) : (['CONFIG_INVALID', 'is not valid.'] as const)
@@ -26,6 +26,7 @@ export function fromEnv(env: Env = process.env, { store }: FromEnvParts = {}): A
   if (text(env, 'HEALTHCLOUD_KEY_STORE_URL') !== undefined) {
     throw new ConfigError('CONFIG_UNSUPPORTED', 'HEALTHCLOUD_KEY_STORE_URL', { problem: 'names a store, but this version brings none that has a URL.', remedy: 'Unset it, and hand a store in: fromEnv(process.env, { store }).' })
   }
+  const store = Object.hasOwn(parts, 'store') ? parts.store : undefined
   const keys = store === undefined ? undefined : keysOf(env, store)
   const tokens = tokensOf(env)
   const audit = auditOf(env)

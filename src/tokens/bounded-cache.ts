@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { inheritingNothing } from './inheriting-nothing.ts'
+import { inheritingNothing } from '../lib/inheriting-nothing.ts'
 
 /** Remembers so many entries, and forgets those first that were not asked for the longest. */
 export interface BoundedCache<V> {

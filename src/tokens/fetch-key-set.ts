@@ -1,4 +1,4 @@
-import { inheritingNothing } from './inheriting-nothing.ts'
+import { inheritingNothing } from '../lib/inheriting-nothing.ts'
 import type { RemoteSettings } from './settings.ts'
 
 const MAX_BYTES = 1_048_576

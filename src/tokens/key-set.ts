@@ -7,7 +7,7 @@ import {
   type VerifyKeyObjectInput,
 } from 'node:crypto'
 import { MAX_TOKEN_LENGTH } from './compact.ts'
-import { inheritingNothing } from './inheriting-nothing.ts'
+import { inheritingNothing } from '../lib/inheriting-nothing.ts'
 import type { Algorithm } from './settings.ts'
 
 /** A public key, and the one algorithm that it verifies: the algorithm belongs to the key, not to the token. */

@@ -96,7 +96,7 @@ export async function openWorld(framework: Framework, options: Partial<AuthOptio
     return events.filter(({ name }) => name === 'request')
   }
   const eventOf: OutageWorld['eventOf'] = async ({ requestId }) => {
-    const [event] = (await all()).filter((each) => each.requestId === requestId)
+    const event = (await all()).find((each) => each.requestId === requestId)
     if (event === undefined) throw new Error(`no event of ${requestId}`)
     return event
   }
@@ -146,18 +146,18 @@ interface Setup {
 const BY_NAME = FRAMEWORKS.map((framework) => [framework.name, framework] as const)
 
 /** One test on each framework, one after the other, each with a setup and a world of its own. */
-export function onEvery<T extends Setup>(name: string, prepare: () => T | Promise<T>, run: Run<T>): void {
+export function onEvery<T extends Setup>(name: string, prepare: () => T | Promise<T>, expectations: Run<T>): void {
   test.each(BY_NAME)(`${name} (%s)`, async (_name, framework) => {
     const setup = await prepare()
-    await withWorld(framework, setup.options, (world) => run(world, setup))
+    await withWorld(framework, setup.options, (world) => expectations(world, setup))
   })
 }
 
 /** The same, all at once: for tests that wait more than they work. */
-export function onAll<T extends Setup>(name: string, prepare: () => T | Promise<T>, run: Run<T>): void {
+export function onAll<T extends Setup>(name: string, prepare: () => T | Promise<T>, expectations: Run<T>): void {
   test.concurrent.each(BY_NAME)(`${name} (%s)`, async (_name, framework) => {
     const setup = await prepare()
-    await withWorld(framework, setup.options, (world) => run(world, setup))
+    await withWorld(framework, setup.options, (world) => expectations(world, setup))
   })
 }
 

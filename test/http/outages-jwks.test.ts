@@ -66,7 +66,7 @@ interface Case {
 }
 
 /** From a good set to one that is of no use any more, and back. */
-async function rideOut({ world, keys, outage }: Case): Promise<void> {
+async function expectRideOut({ world, keys, outage }: Case): Promise<void> {
   const { clock } = world
   const good = () => world.outcome(tokenOf(A, world))
   const bogus = () => world.outcome(tokenOf(B, world, { header: { kid: `bogus-${Math.random()}` } }))
@@ -101,7 +101,7 @@ async function rideOut({ world, keys, outage }: Case): Promise<void> {
   expect(await good()).toBe('200 null')
 }
 
-async function startWithout({ world, keys, outage }: Case): Promise<void> {
+async function expectLateStart({ world, keys, outage }: Case): Promise<void> {
   keys.become(outage)
   world.clock.advance(3_600_000)
   const token = tokenOf(A, world)
@@ -130,7 +130,7 @@ for (const [what, outage] of OUTAGES.filter(isEndless)) {
         expect(called).toMatchObject({ status: 503, code: 'AUTH_UNAVAILABLE', retryAfter: '1' })
         expect(called.ms).toBeGreaterThan(TIMEOUT_MS - 10)
         expect(called.ms).toBeLessThan(TIMEOUT_MS + 1000)
-        await rideOut({ world, keys, outage })
+        await expectRideOut({ world, keys, outage })
         await settled(() => keys.cutOff() > 0)
       } finally {
         await keys.close()
@@ -179,11 +179,11 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
     })
 
     test.each(ENDING)('%s: what is known keeps verifying, and nothing good is ever 401', (_what, outage) =>
-      rideOut({ world: shared, keys, outage }),
+      expectRideOut({ world: shared, keys, outage }),
     )
 
     test.each(ENDING)('%s from the start: 503, and good once it answers', (_what, outage) =>
-      startWithout({ world: shared, keys, outage }),
+      expectLateStart({ world: shared, keys, outage }),
     )
   })
 

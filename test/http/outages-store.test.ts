@@ -62,20 +62,34 @@ const withStore = (records: readonly KeyRecord[] = [], more: Partial<KeyStore> =
   return { options: { keys: { store: store.store, timeoutMs } }, ...store }
 }
 
+async function expectNoQuestion(world: OutageWorld, asked: () => number, count: number): Promise<void> {
+  const credentials = Array.from({ length: count }, (_, index) => MALFORMED[index % MALFORMED.length]?.[1]() ?? '')
+  expect(await world.burst(credentials, 20)).toEqual({ '401': count })
+  expect(asked()).toBe(0)
+  expect(world.handled()).toBe(0)
+  const events = await world.events()
+  expect(new Set(events.map(({ reason }) => reason))).toEqual(new Set(['key_malformed']))
+  expect(events.reduce((sum, each) => sum + each.count, 0)).toBe(count)
+}
+
 describe('keys that are not well-formed', () => {
   onEvery(
-    '10,000 of them are 401 and cause no question to the store',
+    '2,000 of them are 401 and cause no question to the store',
     () => withStore(),
-    async (world, { asked }) => {
-      const credentials = Array.from({ length: 10_000 }, (_, index) => MALFORMED[index % MALFORMED.length]?.[1]() ?? '')
-      expect(await world.burst(credentials, 20)).toEqual({ '401': 10_000 })
-      expect(asked()).toBe(0)
-      expect(world.handled()).toBe(0)
-      const events = await world.events()
-      expect(new Set(events.map(({ reason }) => reason))).toEqual(new Set(['key_malformed']))
-      expect(events.reduce((sum, { count }) => sum + count, 0)).toBe(10_000)
-    },
+    (world, { asked }) => expectNoQuestion(world, asked, 2000),
   )
+
+  test('nor do 10,000 of them', async () => {
+    const [framework] = FRAMEWORKS.slice(-1)
+    if (framework === undefined) throw new Error('no framework')
+    const { options, asked } = withStore()
+    const world = await openWorld(framework, options)
+    try {
+      await expectNoQuestion(world, asked, 10_000)
+    } finally {
+      await world.close()
+    }
+  })
 
   onAll(
     'a well-formed one beside them costs one question, of either form',
@@ -128,7 +142,7 @@ const FAULTS: readonly (readonly [string, (record: KeyRecord) => unknown, string
   ['answers for the other environment', async (record) => ({ ...record, environment: 'test' }), 'store_invalid_record'],
   ['gives scopes that are no list', async (record) => ({ ...record, scopes: 'read:patients' }), 'store_invalid_record'],
   ['gives a scope that is no text', async (record) => ({ ...record, scopes: [1] }), 'store_invalid_record'],
-  ['leaves the organization out', async ({ organizationId: _, ...record }) => record, 'store_invalid_record'],
+  ['leaves the organization out', async (record) => without(record, 'organizationId'), 'store_invalid_record'],
   ['gives an empty organization', async (record) => ({ ...record, organizationId: '' }), 'store_invalid_record'],
   ['gives a revocation as text', async (record) => ({ ...record, revokedAt: 'no' }), 'store_invalid_record'],
   [
@@ -138,6 +152,10 @@ const FAULTS: readonly (readonly [string, (record: KeyRecord) => unknown, string
   ],
   ['lets the record be inherited', async (record) => Object.create(record) as unknown, 'store_invalid_record'],
 ]
+
+function without(record: KeyRecord, member: keyof KeyRecord): object {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => name !== member))
+}
 
 const revoked = (at: number) => ({ revokedAt: new Date(at), revokedReason: 'leaked' })
 

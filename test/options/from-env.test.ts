@@ -88,6 +88,10 @@ describe('options from the environment:', () => {
   })
 })
 
+test('an inherited store is none', () => {
+  expect(fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test' }, Object.create({ store }) as object)).toEqual({ environment: 'test' })
+})
+
 type Bad = readonly [what: string, env: () => Env, code: ConfigError['code'], option: string]
 
 const BAD: readonly Bad[] = [

@@ -34,7 +34,9 @@ const PROBE_EVERY_MS = 1000
 const BUFFER_BYTES = 65_536
 
 /** Opens nothing: that is `open`. */
-export function createJournalWriter({ directory, writer, clock, files = nodeFiles }: JournalSettings): JournalWriter {
+export function createJournalWriter(settings: JournalSettings): JournalWriter {
+  const { directory, writer, clock } = settings
+  const files = (Object.hasOwn(settings, 'files') ? settings.files : undefined) ?? nodeFiles
   if (!/^[A-Za-z0-9]{1,64}$/.test(writer))
     throw new TypeError('The id of a journal writer is 1 to 64 letters and digits.')
   const file = createAppendFile(join(directory, writer, SEGMENT), files)
