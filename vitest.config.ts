@@ -24,6 +24,8 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     hookTimeout: 20_000,
+    // Many suites wait for deadlines and sockets: more workers than cores, or they would wait one after another.
+    maxWorkers: 4,
     projects: [
       { extends: true, test: { name: 'source', include: ['test/**/*.test.ts'], exclude: ['test/package/**'] } },
       {
@@ -31,6 +33,7 @@ export default defineConfig({
         test: {
           name: 'package',
           include: ['test/package/**/*.test.ts'],
+          globalSetup: ['test/package/build.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

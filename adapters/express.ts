@@ -17,7 +17,16 @@ import {
 } from '../src/adapter-kit.ts'
 import { recoverRoute, type ExpressRequestLike } from './express-route.ts'
 
-export type { AuditHandle, AuthenticateOptions, GuardOptions, GuardRequest, PhiOption, Principal, Scope, ScopeList } from '../src/adapter-kit.ts'
+export type {
+  AuditHandle,
+  AuthenticateOptions,
+  GuardOptions,
+  GuardRequest,
+  PhiOption,
+  Principal,
+  Scope,
+  ScopeList,
+} from '../src/adapter-kit.ts'
 
 declare global {
   namespace Express {
@@ -71,7 +80,8 @@ export function expressGuards(auth: Auth): ExpressGuards {
     requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
     requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.anyScope(scopes, options)),
     authenticate: (options?: AuthenticateOptions) => guard(requirements.identity(options)),
-    requireOrganization: (organization: (request: GuardRequest) => unknown) => guard(requirements.organization(organization)),
+    requireOrganization: (organization: (request: GuardRequest) => unknown) =>
+      guard(requirements.organization(organization)),
     catchAll: () => guard(requirements.catchAll),
     publicRoute: (reason: string): ExpressGuard => {
       checkPublicReason(reason)
@@ -113,7 +123,12 @@ function callOf(request: ExpressRequestLike, response: ServerResponse, handle: E
   }
 }
 
-type ErrorHandler = (error: unknown, request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
+type ErrorHandler = (
+  error: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void
 
 /** Routes that answer `OrganizationMismatch` already, with the methods that they do so for. */
 const answering = new WeakMap<object, Set<string>>()

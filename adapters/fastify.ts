@@ -19,7 +19,16 @@ import {
   type Verdict,
 } from '../src/adapter-kit.ts'
 
-export type { AuditHandle, AuthenticateOptions, GuardOptions, GuardRequest, PhiOption, Principal, Scope, ScopeList } from '../src/adapter-kit.ts'
+export type {
+  AuditHandle,
+  AuthenticateOptions,
+  GuardOptions,
+  GuardRequest,
+  PhiOption,
+  Principal,
+  Scope,
+  ScopeList,
+} from '../src/adapter-kit.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -116,7 +125,8 @@ export function fastifyGuards(auth: Auth): FastifyGuards {
     requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
     requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.anyScope(scopes, options)),
     authenticate: (options?: AuthenticateOptions) => guard(requirements.identity(options)),
-    requireOrganization: (organization: (request: GuardRequest) => unknown) => guard(requirements.organization(organization)),
+    requireOrganization: (organization: (request: GuardRequest) => unknown) =>
+      guard(requirements.organization(organization)),
     catchAll: () => notFoundHandler(adapter),
     publicRoute: (reason: string): FastifyGuard => {
       checkPublicReason(reason)

@@ -19,7 +19,16 @@ import {
   type Verdict,
 } from '../src/adapter-kit.ts'
 
-export type { AuditHandle, AuthenticateOptions, GuardOptions, GuardRequest, PhiOption, Principal, Scope, ScopeList } from '../src/adapter-kit.ts'
+export type {
+  AuditHandle,
+  AuthenticateOptions,
+  GuardOptions,
+  GuardRequest,
+  PhiOption,
+  Principal,
+  Scope,
+  ScopeList,
+} from '../src/adapter-kit.ts'
 
 declare module 'koa' {
   interface DefaultState {
@@ -63,18 +72,21 @@ export interface KoaGuards {
 export function koaGuards(auth: Auth): KoaGuards {
   const kit = adapterKit(auth)
   const { requirements } = kit
-  const guard = (requirement: Requirement): KoaGuard => (context, next) => {
-    const call = callOf(context)
-    const verdict = kit.guard(call, requirement)
-    return verdict instanceof Promise
-      ? verdict.then((each) => proceed(kit, each, { call, context, next }))
-      : proceed(kit, verdict, { call, context, next })
-  }
+  const guard =
+    (requirement: Requirement): KoaGuard =>
+    (context, next) => {
+      const call = callOf(context)
+      const verdict = kit.guard(call, requirement)
+      return verdict instanceof Promise
+        ? verdict.then((each) => proceed(kit, each, { call, context, next }))
+        : proceed(kit, verdict, { call, context, next })
+    }
   return Object.freeze({
     requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
     requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.anyScope(scopes, options)),
     authenticate: (options?: AuthenticateOptions) => guard(requirements.identity(options)),
-    requireOrganization: (organization: (request: GuardRequest) => unknown) => guard(requirements.organization(organization)),
+    requireOrganization: (organization: (request: GuardRequest) => unknown) =>
+      guard(requirements.organization(organization)),
     catchAll: () => guard(requirements.catchAll),
     publicRoute: (reason: string): KoaGuard => {
       checkPublicReason(reason)
@@ -104,7 +116,11 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, context, next }: Ste
 }
 
 /** Koa alone lets a guard see when the handler is done, and what it threw. */
-function follow(kit: AdapterKit, context: KoaContextLike, { verdict, next }: { verdict: Extract<Verdict, { kind: 'pass' }>; next: Step['next'] }): Promise<unknown> {
+function follow(
+  kit: AdapterKit,
+  context: KoaContextLike,
+  { verdict, next }: { verdict: Extract<Verdict, { kind: 'pass' }>; next: Step['next'] },
+): Promise<unknown> {
   const { exchange } = verdict
   return next().then(
     () => {

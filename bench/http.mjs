@@ -85,7 +85,11 @@ async function start(framework, { guard, credential }, jwksPort) {
 /** CPU microseconds of the server for each request of one slice. */
 async function load({ name, child, url, authorization }, seconds) {
   const before = await cpuOf(child)
-  const { '2xx': good, non2xx, errors } = await autocannon({ url, connections: 50, duration: seconds, headers: { authorization } })
+  const {
+    '2xx': good,
+    non2xx,
+    errors,
+  } = await autocannon({ url, connections: 50, duration: seconds, headers: { authorization } })
   const after = await cpuOf(child)
   if (non2xx > 0 || errors > 0 || good === 0) throw new Error(`${name}: ${non2xx} refused, ${errors} errors`)
   return (after.user + after.system - before.user - before.system) / good

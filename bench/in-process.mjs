@@ -79,7 +79,13 @@ async function coldVariants(tokens) {
 
 function warmVariants(tokens) {
   const verifier = ours()
-  const fastJwt = createVerifier({ key: publicPem, algorithms: ['RS256'], allowedIss: ISSUER, allowedAud: AUDIENCE, cache: 5000 })
+  const fastJwt = createVerifier({
+    key: publicPem,
+    algorithms: ['RS256'],
+    allowedIss: ISSUER,
+    allowedAud: AUDIENCE,
+    cache: 5000,
+  })
   for (const each of tokens) {
     must(verifier.verify(each).ok)
     must(fastJwt(each))

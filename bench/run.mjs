@@ -16,15 +16,28 @@ const us = (value) => value.toFixed(2)
 const verdict = (met) => (met ? 'met' : '**missed**')
 
 const { devDependencies } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-const versions = ['fast-jwt', 'aws-jwt-verify', 'jose', '@fastify/jwt', 'koa-jwt', 'express-oauth2-jwt-bearer', 'express', 'koa', 'fastify']
+const versions = [
+  'fast-jwt',
+  'aws-jwt-verify',
+  'jose',
+  '@fastify/jwt',
+  'koa-jwt',
+  'express-oauth2-jwt-bearer',
+  'express',
+  'koa',
+  'fastify',
+]
 
 say('# Results of `npm run bench`')
 say()
-say(`${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${cpus().length} × ${cpus()[0].model.trim()}${quick ? ', quick run' : ''}.`)
+say(
+  `${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${cpus().length} × ${cpus()[0].model.trim()}${quick ? ', quick run' : ''}.`,
+)
 say(`Peers: ${versions.map((name) => `${name} ${devDependencies[name] ?? ''}`.trim()).join(', ')}.`)
 say('Shared and noisy machine: compare within one table. Microseconds; the minimum of interleaved rounds is compared.')
 
-if (only !== 'http') reportInProcess(await inProcess(quick ? { tokens: 1000, rounds: 8 } : { tokens: 3000, rounds: 25 }))
+if (only !== 'http')
+  reportInProcess(await inProcess(quick ? { tokens: 1000, rounds: 8 } : { tokens: 3000, rounds: 25 }))
 if (only !== 'cold') {
   const options = quick ? { seconds: 1, rounds: 3, warmup: 3 } : { seconds: 2, rounds: 9, warmup: 12 }
   reportHttp(await overHttp({ ...options, frameworks: ['koa', 'fastify', 'express'] }))
@@ -53,7 +66,8 @@ function table(rows, base) {
   say()
   say(`| | min | median | × of "${base}" (minimums) |`)
   say('| --- | ---: | ---: | ---: |')
-  for (const [name, { min, median }] of Object.entries(rows)) say(`| ${name} | ${us(min)} | ${us(median)} | ${us(min / rows[base].min)} |`)
+  for (const [name, { min, median }] of Object.entries(rows))
+    say(`| ${name} | ${us(min)} | ${us(median)} | ${us(min / rows[base].min)} |`)
   say()
 }
 
@@ -62,9 +76,13 @@ function reportHttp({ results, pinned, peers }) {
   say()
   say('## Over HTTP: CPU that the guard adds to a request')
   say()
-  say(`Keep-alive, 50 connections, one credential that was seen before; ${pinned ? 'server on one core, load on the other' : 'not pinned to cores'}. Median over rounds of the difference to the bare server in the same round.`)
+  say(
+    `Keep-alive, 50 connections, one credential that was seen before; ${pinned ? 'server on one core, load on the other' : 'not pinned to cores'}. Median over rounds of the difference to the bare server in the same round.`,
+  )
   say()
-  say('| framework | bare, CPU µs a request | ours, API key | ours, JWT | ours, live with journal | peer | goal for ours | |')
+  say(
+    '| framework | bare, CPU µs a request | ours, API key | ours, JWT | ours, live with journal | peer | goal for ours | |',
+  )
   say('| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |')
   for (const [framework, rows] of Object.entries(results)) {
     const at = (name) => rows[name].median

@@ -37,7 +37,9 @@ function ours() {
     },
     tokens: { issuer, audience, jwks: { keys: [jwk] } },
     transport: { https: 'off' },
-    ...(live ? { audit: { directory, pseudonymKeys: [{ id: 'k1', secret: Buffer.alloc(32, 1).toString('base64') }] } } : {}),
+    ...(live
+      ? { audit: { directory, pseudonymKeys: [{ id: 'k1', secret: Buffer.alloc(32, 1).toString('base64') }] } }
+      : {}),
   })
 }
 
@@ -89,7 +91,10 @@ const FRAMEWORKS = {
         return [requireScope(SCOPE)]
       },
       peer: async () => {
-        await app.register(fastifyJwt, { secret: { public: publicPem }, verify: { algorithms: ['RS256'], allowedIss: issuer, allowedAud: audience } })
+        await app.register(fastifyJwt, {
+          secret: { public: publicPem },
+          verify: { algorithms: ['RS256'], allowedIss: issuer, allowedAud: audience },
+        })
         return [
           async (request, reply) => {
             await request.jwtVerify()

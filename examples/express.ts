@@ -30,11 +30,15 @@ export function buildApp(auth: Auth): Express {
     response.status(201).json(patient)
   })
 
-  app.get('/fhir/Patient/:id/Observation', requireScope(['read:patients', 'read:observations']), (request, response) => {
-    const observations = recordsOf(request.principal.organizationId).observationsOf(request.params.id)
-    request.audit.count(observations.length)
-    response.json(searchset(observations))
-  })
+  app.get(
+    '/fhir/Patient/:id/Observation',
+    requireScope(['read:patients', 'read:observations']),
+    (request, response) => {
+      const observations = recordsOf(request.principal.organizationId).observationsOf(request.params.id)
+      request.audit.count(observations.length)
+      response.json(searchset(observations))
+    },
+  )
 
   app.get(
     '/v1/organizations/:organization/settings',

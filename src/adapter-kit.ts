@@ -125,7 +125,11 @@ export function withoutTrailingSlash(template: string): string {
 }
 
 /** The documented body and headers, serialised here so that no schema, spacing or ETag of the host can change them. */
-function sendAnswer(response: ServerResponse, answer: Answer, to: { house: House; requestId: string; head: boolean }): void {
+function sendAnswer(
+  response: ServerResponse,
+  answer: Answer,
+  to: { house: House; requestId: string; head: boolean },
+): void {
   if (response.headersSent) {
     response.destroy()
     return

@@ -41,7 +41,8 @@ export function auditHandle(notes: AuditNotes): AuditHandle {
       else notes.late({ type, id })
     },
     count(resources: number) {
-      if (!Number.isSafeInteger(resources) || resources < 0) throw new TypeError('audit.count takes a whole number of resources.')
+      if (!Number.isSafeInteger(resources) || resources < 0)
+        throw new TypeError('audit.count takes a whole number of resources.')
       notes.resourceCount = resources
     },
     purpose(code: string) {

@@ -64,21 +64,36 @@ export function createAuth(options: AuthOptions): Auth {
 
 function assertOrganization(principal: Principal, organizationId: string): void {
   // Two ids that are both missing name no organization, and so none that could match.
-  if (typeof organizationId !== 'string' || principal.organizationId !== organizationId) throw new OrganizationMismatch()
+  if (typeof organizationId !== 'string' || principal.organizationId !== organizationId)
+    throw new OrganizationMismatch()
 }
 
 async function ready({ house }: Building): Promise<void> {
-  if (house.closing()) throw new NotReadyError('CLOSED', { problem: 'This auth is closed.', remedy: 'Create a new one.' })
+  if (house.closing())
+    throw new NotReadyError('CLOSED', { problem: 'This auth is closed.', remedy: 'Create a new one.' })
   const signal = AbortSignal.timeout(READY_DEADLINE_MS)
   await Promise.all([
     house.recorder.ready().catch((cause: unknown) => {
-      throw new NotReadyError('JOURNAL_NOT_WRITABLE', { problem: 'The audit journal cannot be written.', remedy: 'Check that audit.directory exists on a local volume with space, and that this process may write there.', cause })
+      throw new NotReadyError('JOURNAL_NOT_WRITABLE', {
+        problem: 'The audit journal cannot be written.',
+        remedy:
+          'Check that audit.directory exists on a local volume with space, and that this process may write there.',
+        cause,
+      })
     }),
     house.keys?.ready(signal).catch((cause: unknown) => {
-      throw new NotReadyError('STORE_UNREACHABLE', { problem: 'The key store does not answer.', remedy: 'Check its address and that it runs.', cause })
+      throw new NotReadyError('STORE_UNREACHABLE', {
+        problem: 'The key store does not answer.',
+        remedy: 'Check its address and that it runs.',
+        cause,
+      })
     }),
     house.tokens?.ready(signal).catch((cause: unknown) => {
-      throw new NotReadyError('JWKS_UNREACHABLE', { problem: 'No usable key set could be loaded.', remedy: 'Check tokens.jwks and the issuer.', cause })
+      throw new NotReadyError('JWKS_UNREACHABLE', {
+        problem: 'No usable key set could be loaded.',
+        remedy: 'Check tokens.jwks and the issuer.',
+        cause,
+      })
     }),
   ])
 }
@@ -106,4 +121,3 @@ const NO_KEYS: KeyAdmin = Object.freeze({
 function noKeys(): Promise<never> {
   return Promise.reject(new StoreCapabilityError('This auth has no key store: configure `keys: { store }`.'))
 }
-

@@ -43,7 +43,10 @@ export function buildHouse(options: ParsedOptions): Building {
     https: options.transport.https,
     proxies: trustedProxies(options),
     keys: keys?.verifier ?? null,
-    tokens: options.tokens === undefined ? null : buildTokens(options, options.tokens, { catalogue, keys: keys?.verifier ?? null }),
+    tokens:
+      options.tokens === undefined
+        ? null
+        : buildTokens(options, options.tokens, { catalogue, keys: keys?.verifier ?? null }),
     failures: createFailureBudget({ ...options.failures, clock: options.clock }),
     recorder,
     pseudonym: pseudonyms.of,
@@ -83,7 +86,11 @@ function buildRecorder({ environment, audit, clock, service }: ParsedOptions): R
   })
 }
 
-function buildKeys(options: ParsedOptions, catalogue: ScopeCatalogue, recorder: Recorder): { verifier: KeyVerifier; admin: KeyAdmin } | null {
+function buildKeys(
+  options: ParsedOptions,
+  catalogue: ScopeCatalogue,
+  recorder: Recorder,
+): { verifier: KeyVerifier; admin: KeyAdmin } | null {
   const { keys, environment, clock } = options
   if (keys === undefined) return null
   const digester = buildDigester(keys.pepper)
@@ -95,7 +102,10 @@ function buildKeys(options: ParsedOptions, catalogue: ScopeCatalogue, recorder: 
     clock,
     beforeChange: () => {
       if (recorder.gate()) return
-      throw new NotReadyError('JOURNAL_NOT_WRITABLE', { problem: 'A change of keys cannot be audited now.', remedy: 'See auth.health().audit.' })
+      throw new NotReadyError('JOURNAL_NOT_WRITABLE', {
+        problem: 'A change of keys cannot be audited now.',
+        remedy: 'See auth.health().audit.',
+      })
     },
     onChange: (change) => recordChange(recorder, options, change),
     forgetMisses: verifier.forgetMisses,
@@ -107,14 +117,24 @@ function buildKeys(options: ParsedOptions, catalogue: ScopeCatalogue, recorder: 
 function buildDigester(pepper: NonNullable<ParsedOptions['keys']>['pepper']): Digester {
   const list: readonly Pepper[] =
     pepper === undefined ? [] : Buffer.isBuffer(pepper) ? [{ id: 'default', secret: pepper }] : pepper
-  checkUnique('keys.pepper', list.filter((each) => each !== 'sha256'))
+  checkUnique(
+    'keys.pepper',
+    list.filter((each) => each !== 'sha256'),
+  )
   if (list.slice(0, -1).includes('sha256')) {
-    throw new ConfigError('CONFIG_INVALID', 'keys.pepper', { problem: "has 'sha256' before its end.", remedy: "Put 'sha256' last, or leave it out." })
+    throw new ConfigError('CONFIG_INVALID', 'keys.pepper', {
+      problem: "has 'sha256' before its end.",
+      remedy: "Put 'sha256' last, or leave it out.",
+    })
   }
   return createDigester(list)
 }
 
-function buildTokens(options: ParsedOptions, tokens: ParsedTokens, { catalogue, keys }: { catalogue: ScopeCatalogue; keys: KeyVerifier | null }): NonNullable<House['tokens']> {
+function buildTokens(
+  options: ParsedOptions,
+  tokens: ParsedTokens,
+  { catalogue, keys }: { catalogue: ScopeCatalogue; keys: KeyVerifier | null },
+): NonNullable<House['tokens']> {
   const canGet = options.keys?.store.can.get === true
   const mode = tokens.issuingKeyCheck ?? (canGet ? 'named' : 'never')
   try {
@@ -128,7 +148,10 @@ function buildTokens(options: ParsedOptions, tokens: ParsedTokens, { catalogue, 
     })
   } catch (error) {
     if (error instanceof ConfigError) throw error
-    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', { problem: 'holds no usable key.', remedy: 'Give public keys that fit tokens.algorithms.' })
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', {
+      problem: 'holds no usable key.',
+      remedy: 'Give public keys that fit tokens.algorithms.',
+    })
   }
 }
 
@@ -164,7 +187,10 @@ function trustedProxies({ transport }: ParsedOptions): TrustedProxies {
     return compileCidrs(proxies)
   } catch (error) {
     const problem = error instanceof Error ? error.message : 'is no list of CIDR blocks.'
-    throw new ConfigError('CONFIG_INVALID', 'transport.trustedProxies', { problem: problem, remedy: 'Give CIDR blocks such as 10.0.0.0/8.' })
+    throw new ConfigError('CONFIG_INVALID', 'transport.trustedProxies', {
+      problem: problem,
+      remedy: 'Give CIDR blocks such as 10.0.0.0/8.',
+    })
   }
 }
 

@@ -168,7 +168,9 @@ function scopeMessage(missing: readonly string[]): string {
 
 function challengeOf(denial: Denial, status: number): string | null {
   if (status === 401) {
-    return NOT_SENT.has(denial.reason) ? 'Bearer realm="healthcloud"' : 'Bearer realm="healthcloud", error="invalid_token"'
+    return NOT_SENT.has(denial.reason)
+      ? 'Bearer realm="healthcloud"'
+      : 'Bearer realm="healthcloud", error="invalid_token"'
   }
   if (denial.reason !== 'scope_missing' || denial.scopes === null) return null
   return `Bearer realm="healthcloud", error="insufficient_scope", scope="${denial.scopes.required.join(' ')}"`

@@ -39,10 +39,24 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
 }
 
 /** What a handler touches after the event is recorded: an event of its own that names the first. */
-export function continuationOf(draft: AuditDraft, exchange: Exchange, late: { touches: readonly Touch[]; n: number; ofId: string }): AuditDraft {
-  const { phi } = patientPhi({ ...phiFacts(exchange, NOWHERE, late.touches), required: [], annotation: null, resourceCount: null })
+export function continuationOf(
+  draft: AuditDraft,
+  exchange: Exchange,
+  late: { touches: readonly Touch[]; n: number; ofId: string },
+): AuditDraft {
+  const { phi } = patientPhi({
+    ...phiFacts(exchange, NOWHERE, late.touches),
+    required: [],
+    annotation: null,
+    resourceCount: null,
+  })
   const { house } = exchange
-  return { ...draft, durationMs: house.clock.monotonicMs() - exchange.startedMs, phi, part: { n: late.n, of_id: late.ofId } }
+  return {
+    ...draft,
+    durationMs: house.clock.monotonicMs() - exchange.startedMs,
+    phi,
+    part: { n: late.n, of_id: late.ofId },
+  }
 }
 
 /** A host's route that cannot be read is unknown; it costs the event nothing else. */
@@ -64,7 +78,8 @@ function phiFacts(exchange: Exchange, { template, params }: Place, touches: read
     route: template,
     params,
     required: exchange.required,
-    annotation: phi === null || phi === false ? phi : { type: phi.type, action: phi.action, patient: annotatedPatient(exchange) },
+    annotation:
+      phi === null || phi === false ? phi : { type: phi.type, action: phi.action, patient: annotatedPatient(exchange) },
     touches,
     resourceCount: exchange.notes.resourceCount,
     pseudonym: (patientId: string) => house.pseudonym(organization, patientId),

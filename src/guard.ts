@@ -26,7 +26,11 @@ type Found = Identity | Denial | 'anonymous'
  * The one path of a request: transport → credential → identity → address → organization → scopes → audit. A refusal
  * leaves it early, as a value. Synchronous where the identity is cached.
  */
-export function guard(house: House, exchanges: Exchanges, { call, requirement }: { call: Call; requirement: Requirement }): Verdict | Promise<Verdict> {
+export function guard(
+  house: House,
+  exchanges: Exchanges,
+  { call, requirement }: { call: Call; requirement: Requirement },
+): Verdict | Promise<Verdict> {
   const exchange = enter(house, exchanges, call)
   expect(exchange, requirement)
   const refusal = refuseEarly(exchange)
@@ -43,7 +47,9 @@ function decide(exchange: Exchange, requirement: Requirement, found: Found): Ver
   if (!found.ok) return refuse(exchange, found)
   exchange.identity = found
   const refusal =
-    denyAddress(exchange, found) ?? denyOrganization(exchange, requirement, found) ?? denyScopes(exchange, requirement, found)
+    denyAddress(exchange, found) ??
+    denyOrganization(exchange, requirement, found) ??
+    denyScopes(exchange, requirement, found)
   return refusal === null ? pass(exchange) : refuse(exchange, refusal)
 }
 

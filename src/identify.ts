@@ -36,7 +36,9 @@ function verify(house: House, credential: Credential, address: string | null): F
       if (house.keys === null) return deny('credential_not_accepted', 'api-key')
       return house.keys.verify(credential.text, () => house.failures.over(address))
     case 'access-token':
-      return house.tokens === null ? deny('credential_not_accepted', 'access-token') : house.tokens.verify(credential.text)
+      return house.tokens === null
+        ? deny('credential_not_accepted', 'access-token')
+        : house.tokens.verify(credential.text)
   }
 }
 

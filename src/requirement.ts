@@ -94,7 +94,10 @@ function phiOf(options: GuardOptions | undefined): PhiOption | false | null {
   if (phi === false) return false
   const [type, action, patient] = [own(phi, 'type'), own(phi, 'action'), own(phi, 'patient')]
   if (typeof type !== 'string' || !/^[A-Za-z]{1,64}$/.test(type)) {
-    throw new GuardError('GUARD_OPTION', '`phi` of a guard is false or { type, action?, patient? }, `type` a FHIR resource type.')
+    throw new GuardError(
+      'GUARD_OPTION',
+      '`phi` of a guard is false or { type, action?, patient? }, `type` a FHIR resource type.',
+    )
   }
   if (action !== undefined && !isAction(action)) {
     throw new GuardError('GUARD_OPTION', '`phi.action` of a guard is one of C, R, U, D, E.')
@@ -111,5 +114,7 @@ function isAction(value: unknown): value is AuditAction {
 
 /** Own members only: an inherited `optional` (a polluted prototype) must open nothing. */
 function own(object: unknown, name: string): unknown {
-  return typeof object === 'object' && object !== null && Object.hasOwn(object, name) ? Reflect.get(object, name) : undefined
+  return typeof object === 'object' && object !== null && Object.hasOwn(object, name)
+    ? Reflect.get(object, name)
+    : undefined
 }

@@ -32,7 +32,11 @@ export type CredentialVerdict =
     }
 
 /** Verifies a credential outside HTTP and writes one `auth` event before it resolves. Never rejects for a bad credential. */
-export async function verifyCredential(house: House, credential: string, context: VerifyContext): Promise<CredentialVerdict> {
+export async function verifyCredential(
+  house: House,
+  credential: string,
+  context: VerifyContext,
+): Promise<CredentialVerdict> {
   const checked = checkContext(house, context)
   const [time, startedMs] = [house.clock.now(), house.clock.monotonicMs()]
   const found = await examine(house, credential, checked)
@@ -54,7 +58,8 @@ interface CheckedContext {
 function checkContext(house: House, context: VerifyContext): CheckedContext {
   // Own members only: an inherited `secure: null` must not skip the HTTPS rule.
   const { ip, secure, operation, scopes = [] }: VerifyContext = Object.assign(Object.create(null), context)
-  if (ip !== null && typeof ip !== 'string') throw new GuardError('GUARD_OPTION', '`ip` of auth.verify is an address, or null for unknown.')
+  if (ip !== null && typeof ip !== 'string')
+    throw new GuardError('GUARD_OPTION', '`ip` of auth.verify is an address, or null for unknown.')
   if (secure !== null && typeof secure !== 'boolean') {
     throw new GuardError('GUARD_OPTION', '`secure` of auth.verify is a boolean, or null to skip the HTTPS rule.')
   }
@@ -64,7 +69,8 @@ function checkContext(house: House, context: VerifyContext): CheckedContext {
   if (!Array.isArray(scopes)) throw new GuardError('GUARD_OPTION', '`scopes` of auth.verify is a list of scopes.')
   const required: readonly Scope[] = Array.from(scopes)
   for (const scope of required) {
-    if (!house.catalogue.has(scope)) throw new GuardError('SCOPE_UNKNOWN', `Unknown scope ${JSON.stringify(scope)} in auth.verify.`)
+    if (!house.catalogue.has(scope))
+      throw new GuardError('SCOPE_UNKNOWN', `Unknown scope ${JSON.stringify(scope)} in auth.verify.`)
   }
   return { address: ip === null ? null : normalizeAddress(ip), secure, scopes: required, operation }
 }

@@ -6,7 +6,14 @@ const INVALID = 'Bearer realm="healthcloud", error="invalid_token"'
 const KEY = 'Invalid or expired API key.'
 const TOKEN = 'Invalid or expired access token.'
 
-type Row = readonly [reason: Reason, status: number, code: string, message: string, challenge: string | null, retryAfter: number | null]
+type Row = readonly [
+  reason: Reason,
+  status: number,
+  code: string,
+  message: string,
+  challenge: string | null,
+  retryAfter: number | null,
+]
 
 /** Section 5 of the contract for what a caller without credential, or with one that is no JWT, is told. */
 const ROWS: readonly Row[] = [
@@ -37,8 +44,22 @@ const ROWS: readonly Row[] = [
   ['credential_duplicate', 400, 'INVALID_REQUEST', 'The request is malformed.', null, null],
   ['request_malformed', 400, 'INVALID_REQUEST', 'The request is malformed.', null, null],
   ['ip_not_allowed', 403, 'IP_NOT_ALLOWED', 'This address is not allowed for this API key.', null, null],
-  ['organization_mismatch', 403, 'ORGANIZATION_MISMATCH', 'This credential belongs to another organization.', null, null],
-  ['https_required', 403, 'HTTPS_REQUIRED', 'HTTPS is required. A credential sent over plain HTTP must be rotated.', null, null],
+  [
+    'organization_mismatch',
+    403,
+    'ORGANIZATION_MISMATCH',
+    'This credential belongs to another organization.',
+    null,
+    null,
+  ],
+  [
+    'https_required',
+    403,
+    'HTTPS_REQUIRED',
+    'HTTPS is required. A credential sent over plain HTTP must be rotated.',
+    null,
+    null,
+  ],
   ['rate_limited', 429, 'RATE_LIMITED', 'Too many failed attempts.', null, null],
   ['store_unavailable', 503, 'AUTH_UNAVAILABLE', 'Temporarily unavailable.', null, 1],
   ['store_invalid_record', 503, 'AUTH_UNAVAILABLE', 'Temporarily unavailable.', null, 1],
@@ -49,7 +70,13 @@ const ROWS: readonly Row[] = [
 ]
 
 /** Reasons that are of events alone, or are answered with scopes (below). */
-const OTHERS: readonly Reason[] = ['scope_missing', 'scope_invalid', 'handler_error', 'client_aborted', 'process_interrupted']
+const OTHERS: readonly Reason[] = [
+  'scope_missing',
+  'scope_invalid',
+  'handler_error',
+  'client_aborted',
+  'process_interrupted',
+]
 
 test('the table and the reasons that are told apart are the closed union of the contract', () => {
   const listed = [...ROWS.map(([reason]) => reason), ...OTHERS]
@@ -64,15 +91,27 @@ describe('without a credential of ours', () => {
 })
 
 describe('with an API key', () => {
-  test.each(ROWS.filter(([reason]) => !reason.startsWith('jwt_')))('%s: %i %s', (reason, status, code, message, challenge, retryAfterSeconds) => {
-    expect(answerTo(deny(reason, 'api-key'))).toEqual({ status, code, message, challenge, retryAfterSeconds })
-  })
+  test.each(ROWS.filter(([reason]) => !reason.startsWith('jwt_')))(
+    '%s: %i %s',
+    (reason, status, code, message, challenge, retryAfterSeconds) => {
+      expect(answerTo(deny(reason, 'api-key'))).toEqual({ status, code, message, challenge, retryAfterSeconds })
+    },
+  )
 })
 
 describe('with a token', () => {
-  test.each(ROWS.filter(([reason]) => !reason.startsWith('key_')))('%s: %i %s, and never the message for keys', (reason, status, code, message, challenge, retryAfterSeconds) => {
-    expect(answerTo(deny(reason, 'access-token'))).toEqual({ status, code, message: message === KEY ? TOKEN : message, challenge, retryAfterSeconds })
-  })
+  test.each(ROWS.filter(([reason]) => !reason.startsWith('key_')))(
+    '%s: %i %s, and never the message for keys',
+    (reason, status, code, message, challenge, retryAfterSeconds) => {
+      expect(answerTo(deny(reason, 'access-token'))).toEqual({
+        status,
+        code,
+        message: message === KEY ? TOKEN : message,
+        challenge,
+        retryAfterSeconds,
+      })
+    },
+  )
 })
 
 describe('scopes', () => {
@@ -95,7 +134,11 @@ describe('scopes', () => {
 
 describe('the rest of a failure window', () => {
   test('is what a rate-limited caller waits', () => {
-    expect(answerTo(deny('rate_limited', 'api-key', { retryAfterSeconds: 42 }))).toMatchObject({ status: 429, retryAfterSeconds: 42, challenge: null })
+    expect(answerTo(deny('rate_limited', 'api-key', { retryAfterSeconds: 42 }))).toMatchObject({
+      status: 429,
+      retryAfterSeconds: 42,
+      challenge: null,
+    })
   })
 })
 

@@ -35,7 +35,17 @@ describe('a principal', () => {
       expiresAt: '2030-01-01T00:00:00.000Z',
       rotation: { validUntil: '2029-01-01T00:00:00.000Z' },
     })
-    expect(Reflect.ownKeys(principal).toSorted()).toEqual(['environment', 'expiresAt', 'keyId', 'kind', 'organizationId', 'rotation', 'scopes', 'subject', 'tokenId'])
+    expect(Object.getOwnPropertyNames(principal).toSorted()).toEqual([
+      'environment',
+      'expiresAt',
+      'keyId',
+      'kind',
+      'organizationId',
+      'rotation',
+      'scopes',
+      'subject',
+      'tokenId',
+    ])
   })
 
   test('of a key that never expires and is not rotated holds null', () => {
@@ -44,8 +54,15 @@ describe('a principal', () => {
   })
 
   test('of a token that names no key', () => {
-    const { principal } = createIdentity(factsOf({ kind: 'access-token', subject: 'user_1', keyId: null, tokenId: null, graceEnds: null }))
-    expect([principal.kind, principal.subject, principal.keyId, principal.tokenId]).toEqual(['access-token', 'user_1', null, null])
+    const { principal } = createIdentity(
+      factsOf({ kind: 'access-token', subject: 'user_1', keyId: null, tokenId: null, graceEnds: null }),
+    )
+    expect([principal.kind, principal.subject, principal.keyId, principal.tokenId]).toEqual([
+      'access-token',
+      'user_1',
+      null,
+      null,
+    ])
   })
 
   test('is the same object at each read, and another for another identity', () => {
@@ -91,7 +108,10 @@ const ATTEMPTS: readonly (readonly [string, (principal: Principal) => unknown])[
   ['defineProperty', (principal) => Object.defineProperty(principal, 'organizationId', { value: 'org_2' })],
   ['another prototype', (principal) => Object.setPrototypeOf(principal, { organizationId: 'org_2' })],
   ['another has', (principal) => Object.assign(principal.scopes, { has: () => true })],
-  ['defineProperty on the scopes', (principal) => Object.defineProperty(principal.scopes, 'has', { value: () => true })],
+  [
+    'defineProperty on the scopes',
+    (principal) => Object.defineProperty(principal.scopes, 'has', { value: () => true }),
+  ],
   ['another prototype of the scopes', (principal) => Object.setPrototypeOf(principal.scopes, Set.prototype)],
   ['another rotation deadline', (principal) => Object.assign(principal.rotation ?? {}, { validUntil: new Date(0) })],
 ]
@@ -107,7 +127,11 @@ describe('nothing changes a principal:', () => {
     expect(() => attempt(identity.principal)).toThrow(TypeError)
     expect(JSON.stringify(identity.principal)).toBe(before)
     expect(identity.principal.scopes.has('admin:org')).toBe(false)
-    expect([identity.organizationId, identity.scopes.has('admin:org'), identity.expiresAt]).toEqual(['org_1', false, EXPIRES])
+    expect([identity.organizationId, identity.scopes.has('admin:org'), identity.expiresAt]).toEqual([
+      'org_1',
+      false,
+      EXPIRES,
+    ])
   })
 
   test('nor do the dates that it gives, which are new at each read', () => {

@@ -25,7 +25,9 @@ describe('the nine documented scopes', () => {
 /** RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ). */
 describe('a scope token', () => {
   test('is made of exactly the characters of RFC 6749', () => {
-    const taken = Array.from({ length: 0x180 }, (_, code) => code).filter((code) => isScopeToken(String.fromCharCode(code)))
+    const taken = Array.from({ length: 0x180 }, (_, code) => code).filter((code) =>
+      isScopeToken(String.fromCharCode(code)),
+    )
     const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
     expect(taken).toEqual([0x21, ...range(0x23, 0x5b), ...range(0x5d, 0x7e)])
   })
@@ -74,7 +76,10 @@ describe('a catalogue', () => {
   })
 
   test('drops what it does not know and repeats nothing', () => {
-    expect([...catalogue.known(['made:up', 'read:labs', 'admin:org', 'read:labs', 'hasOwnProperty'])]).toEqual(['read:labs', 'admin:org'])
+    expect([...catalogue.known(['made:up', 'read:labs', 'admin:org', 'read:labs', 'hasOwnProperty'])]).toEqual([
+      'read:labs',
+      'admin:org',
+    ])
   })
 
   test('gives names that are a copy', () => {

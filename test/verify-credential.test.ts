@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createAuth, GuardError, memoryKeyStore, type AuditEvent, type Verdict, type VerifyContext } from '../src/index.ts'
+import {
+  createAuth,
+  GuardError,
+  memoryKeyStore,
+  type AuditEvent,
+  type Verdict,
+  type VerifyContext,
+} from '../src/index.ts'
 import { createWorld, key16, recordOf, type World } from './http/world.ts'
 
 let world: World
@@ -42,46 +49,189 @@ const ROWS: readonly Row[] = [
   {
     what: 'a good token',
     credential: (w) => w.token(),
-    event: { outcome: 'success', reason: null, actor: { kind: 'access-token', org: 'org_1', keyId: 'key_good', sub: 'user_1', jti: 'tok_1', graceEnds: null, by: null } },
+    event: {
+      outcome: 'success',
+      reason: null,
+      actor: {
+        kind: 'access-token',
+        org: 'org_1',
+        keyId: 'key_good',
+        sub: 'user_1',
+        jti: 'tok_1',
+        graceEnds: null,
+        by: null,
+      },
+    },
   },
-  { what: 'a key with all scopes that are asked for', credential: key('all'), context: { scopes: ['read:patients', 'admin:org'] }, event: { outcome: 'success', scopes: { granted: ['read:patients', 'write:patients', 'read:observations', 'write:observations', 'exec:agents', 'admin:org'], required: ['read:patients', 'admin:org'] } } },
-  { what: 'an address in another form', credential: key('elsewhere'), context: { ip: '::ffff:203.0.113.9' }, event: { outcome: 'success', client: { ip: '203.0.113.9', via: 0 } } },
-  { what: 'an unknown address without allowlist', credential: key('good'), context: { ip: null }, event: { outcome: 'success', client: { ip: null, via: 0 } } },
-  { what: 'no HTTPS rule where nobody knows', credential: key('good'), context: { secure: null }, event: { outcome: 'success' } },
-  { what: 'a rotated key within its grace', credential: key('grace'), event: { outcome: 'success', actor: expect.objectContaining({ keyId: 'key_grace', graceEnds: expect.stringMatching(/Z$/) }) } },
-  { what: 'one scope missing', credential: key('good'), context: { scopes: ['read:patients', 'admin:org'] }, ...refused(403, 'INSUFFICIENT_SCOPE', 'scope_missing') },
-  { what: 'the address before the scope', credential: key('elsewhere'), context: { scopes: ['admin:org'], ip: '198.51.100.1' }, ...refused(403, 'IP_NOT_ALLOWED', 'ip_not_allowed') },
-  { what: 'an unknown address with allowlist', credential: key('elsewhere'), context: { ip: null }, ...refused(403, 'IP_NOT_ALLOWED', 'ip_not_allowed') },
-  { what: 'an address that is none, with allowlist', credential: key('elsewhere'), context: { ip: '203.0.113.7.example' }, ...refused(403, 'IP_NOT_ALLOWED', 'ip_not_allowed') },
-  { what: 'plain HTTP', credential: key('good'), context: { secure: false }, ...refused(403, 'HTTPS_REQUIRED', 'https_required') },
+  {
+    what: 'a key with all scopes that are asked for',
+    credential: key('all'),
+    context: { scopes: ['read:patients', 'admin:org'] },
+    event: {
+      outcome: 'success',
+      scopes: {
+        granted: [
+          'read:patients',
+          'write:patients',
+          'read:observations',
+          'write:observations',
+          'exec:agents',
+          'admin:org',
+        ],
+        required: ['read:patients', 'admin:org'],
+      },
+    },
+  },
+  {
+    what: 'an address in another form',
+    credential: key('elsewhere'),
+    context: { ip: '::ffff:203.0.113.9' },
+    event: { outcome: 'success', client: { ip: '203.0.113.9', via: 0 } },
+  },
+  {
+    what: 'an unknown address without allowlist',
+    credential: key('good'),
+    context: { ip: null },
+    event: { outcome: 'success', client: { ip: null, via: 0 } },
+  },
+  {
+    what: 'no HTTPS rule where nobody knows',
+    credential: key('good'),
+    context: { secure: null },
+    event: { outcome: 'success' },
+  },
+  {
+    what: 'a rotated key within its grace',
+    credential: key('grace'),
+    event: {
+      outcome: 'success',
+      actor: expect.objectContaining({ keyId: 'key_grace', graceEnds: expect.stringMatching(/Z$/) }),
+    },
+  },
+  {
+    what: 'one scope missing',
+    credential: key('good'),
+    context: { scopes: ['read:patients', 'admin:org'] },
+    ...refused(403, 'INSUFFICIENT_SCOPE', 'scope_missing'),
+  },
+  {
+    what: 'the address before the scope',
+    credential: key('elsewhere'),
+    context: { scopes: ['admin:org'], ip: '198.51.100.1' },
+    ...refused(403, 'IP_NOT_ALLOWED', 'ip_not_allowed'),
+  },
+  {
+    what: 'an unknown address with allowlist',
+    credential: key('elsewhere'),
+    context: { ip: null },
+    ...refused(403, 'IP_NOT_ALLOWED', 'ip_not_allowed'),
+  },
+  {
+    what: 'an address that is none, with allowlist',
+    credential: key('elsewhere'),
+    context: { ip: '203.0.113.7.example' },
+    ...refused(403, 'IP_NOT_ALLOWED', 'ip_not_allowed'),
+  },
+  {
+    what: 'plain HTTP',
+    credential: key('good'),
+    context: { secure: false },
+    ...refused(403, 'HTTPS_REQUIRED', 'https_required'),
+  },
   { what: 'nothing', credential: () => '', ...refused(401, 'UNAUTHORIZED', 'credential_malformed') },
-  { what: 'a scheme in front', credential: (w) => `Bearer ${w.keys['good']}`, ...refused(401, 'UNAUTHORIZED', 'credential_malformed') },
+  {
+    what: 'a scheme in front',
+    credential: (w) => `Bearer ${w.keys['good']}`,
+    ...refused(401, 'UNAUTHORIZED', 'credential_malformed'),
+  },
   { what: 'a malformed key', credential: () => 'hc_live_sk_short', ...refused(401, 'UNAUTHORIZED', 'key_malformed') },
-  { what: 'nine thousand characters', credential: () => 'x'.repeat(9000), ...refused(401, 'UNAUTHORIZED', 'credential_too_long') },
-  { what: 'a key of the test environment', credential: key('test'), ...refused(401, 'UNAUTHORIZED', 'environment_mismatch') },
-  { what: 'an unknown key', credential: key('unknown'), context: { ip: '203.0.113.20' }, ...refused(401, 'UNAUTHORIZED', 'key_unknown') },
-  { what: 'a revoked key', credential: key('revoked'), context: { ip: '203.0.113.21' }, ...refused(401, 'UNAUTHORIZED', 'key_revoked') },
-  { what: 'an expired key', credential: key('expired'), context: { ip: '203.0.113.22' }, ...refused(401, 'UNAUTHORIZED', 'key_expired') },
-  { what: 'a key rotated out', credential: key('rotatedOut'), context: { ip: '203.0.113.23' }, ...refused(401, 'UNAUTHORIZED', 'key_rotated_out') },
-  { what: 'an expired token', credential: (w) => w.token({ iat: now() - 7200, exp: now() - 3600 }), context: { ip: '203.0.113.24' }, ...refused(401, 'UNAUTHORIZED', 'jwt_expired') },
-  { what: 'a token of alg none', credential: (w) => w.token({}, { alg: 'none' }), ...refused(401, 'UNAUTHORIZED', 'jwt_algorithm') },
-  { what: 'a token of another environment', credential: (w) => w.token({ env: 'test' }), context: { ip: '203.0.113.25' }, ...refused(401, 'UNAUTHORIZED', 'environment_mismatch') },
-  { what: 'a token of a revoked key', credential: (w) => w.token({ client_id: 'key_revoked' }), context: { ip: '203.0.113.26' }, ...refused(401, 'UNAUTHORIZED', 'jwt_issuing_key') },
+  {
+    what: 'nine thousand characters',
+    credential: () => 'x'.repeat(9000),
+    ...refused(401, 'UNAUTHORIZED', 'credential_too_long'),
+  },
+  {
+    what: 'a key of the test environment',
+    credential: key('test'),
+    ...refused(401, 'UNAUTHORIZED', 'environment_mismatch'),
+  },
+  {
+    what: 'an unknown key',
+    credential: key('unknown'),
+    context: { ip: '203.0.113.20' },
+    ...refused(401, 'UNAUTHORIZED', 'key_unknown'),
+  },
+  {
+    what: 'a revoked key',
+    credential: key('revoked'),
+    context: { ip: '203.0.113.21' },
+    ...refused(401, 'UNAUTHORIZED', 'key_revoked'),
+  },
+  {
+    what: 'an expired key',
+    credential: key('expired'),
+    context: { ip: '203.0.113.22' },
+    ...refused(401, 'UNAUTHORIZED', 'key_expired'),
+  },
+  {
+    what: 'a key rotated out',
+    credential: key('rotatedOut'),
+    context: { ip: '203.0.113.23' },
+    ...refused(401, 'UNAUTHORIZED', 'key_rotated_out'),
+  },
+  {
+    what: 'an expired token',
+    credential: (w) => w.token({ iat: now() - 7200, exp: now() - 3600 }),
+    context: { ip: '203.0.113.24' },
+    ...refused(401, 'UNAUTHORIZED', 'jwt_expired'),
+  },
+  {
+    what: 'a token of alg none',
+    credential: (w) => w.token({}, { alg: 'none' }),
+    ...refused(401, 'UNAUTHORIZED', 'jwt_algorithm'),
+  },
+  {
+    what: 'a token of another environment',
+    credential: (w) => w.token({ env: 'test' }),
+    context: { ip: '203.0.113.25' },
+    ...refused(401, 'UNAUTHORIZED', 'environment_mismatch'),
+  },
+  {
+    what: 'a token of a revoked key',
+    credential: (w) => w.token({ client_id: 'key_revoked' }),
+    context: { ip: '203.0.113.26' },
+    ...refused(401, 'UNAUTHORIZED', 'jwt_issuing_key'),
+  },
 ]
 
 const CONTEXT: VerifyContext = { ip: '203.0.113.7', secure: true, operation: 'queue.read_1-a' }
 
 describe('auth.verify', () => {
-  test.each(ROWS.map((row) => [row.what, row] as const))('%s', async (_what, { credential, context, verdict, event }) => {
-    const before = world.events.length
-    const given = await world.auth.verify(credential(world), { ...CONTEXT, ...context })
-    // No flush: the event is there before it resolves.
-    const written = world.events.slice(before).filter(({ kind }) => kind !== 'system')
-    expect(written).toHaveLength(1)
-    expect(written[0]).toMatchObject({ kind: 'auth', name: 'verify', action: 'E', env: 'live', http: null, requestId: null, phi: null, delivered: null, operation: 'queue.read_1-a', count: 1, ...event })
-    if (verdict !== undefined) expect(given).toEqual(verdict)
-    else expect(given).toEqual({ ok: true, principal: expect.objectContaining({ organizationId: 'org_1' }) })
-  })
+  test.each(ROWS.map((row) => [row.what, row] as const))(
+    '%s',
+    async (_what, { credential, context, verdict, event }) => {
+      const before = world.events.length
+      const given = await world.auth.verify(credential(world), { ...CONTEXT, ...context })
+      // No flush: the event is there before it resolves.
+      const written = world.events.slice(before).filter(({ kind }) => kind !== 'system')
+      expect(written).toHaveLength(1)
+      expect(written[0]).toMatchObject({
+        kind: 'auth',
+        name: 'verify',
+        action: 'E',
+        env: 'live',
+        http: null,
+        requestId: null,
+        phi: null,
+        delivered: null,
+        operation: 'queue.read_1-a',
+        count: 1,
+        ...event,
+      })
+      if (verdict !== undefined) expect(given).toEqual(verdict)
+      else expect(given).toEqual({ ok: true, principal: expect.objectContaining({ organizationId: 'org_1' }) })
+    },
+  )
 
   test('gives a principal that behaves like one of a request', async () => {
     const verdict = await world.auth.verify(world.keys['good'] ?? '', CONTEXT)
@@ -95,7 +245,13 @@ describe('auth.verify', () => {
     const ip = '198.51.100.77'
     for (let n = 0; n < 3; n += 1) await world.auth.verify(key16(), { ...CONTEXT, ip })
     const verdict = await world.auth.verify(key16(), { ...CONTEXT, ip })
-    expect(verdict).toEqual({ ok: false, status: 429, code: 'RATE_LIMITED', reason: 'rate_limited', retryAfterSeconds: expect.any(Number) })
+    expect(verdict).toEqual({
+      ok: false,
+      status: 429,
+      code: 'RATE_LIMITED',
+      reason: 'rate_limited',
+      retryAfterSeconds: expect.any(Number),
+    })
     if (verdict.ok) throw new Error('passed')
     expect(verdict.retryAfterSeconds).toBeGreaterThan(0)
     expect(verdict.retryAfterSeconds).toBeLessThanOrEqual(60)
@@ -104,8 +260,6 @@ describe('auth.verify', () => {
 })
 
 describe('a call of auth.verify that is a mistake rejects', () => {
-  const rejects = (context: unknown) => expect(world.auth.verify(world.keys['good'] ?? '', context as VerifyContext)).rejects
-
   test.each<readonly [string, unknown]>([
     ['no context', undefined],
     ['no operation', { ip: null, secure: null }],
@@ -118,41 +272,81 @@ describe('a call of auth.verify that is a mistake rejects', () => {
     ['an address that is a number', { ...CONTEXT, ip: 7 }],
     ['secure left out', { ip: null, operation: 'x' }],
     ['secure as a text', { ...CONTEXT, secure: 'false' }],
-    ['an inherited secure', Object.create({ ...CONTEXT, secure: null }, { ip: { value: null, enumerable: true }, operation: { value: 'x', enumerable: true } })],
+    [
+      'an inherited secure',
+      Object.create(
+        { ...CONTEXT, secure: null },
+        { ip: { value: null, enumerable: true }, operation: { value: 'x', enumerable: true } },
+      ),
+    ],
     ['an unknown scope', { ...CONTEXT, scopes: ['read:patient'] }],
     ['scopes that are a text', { ...CONTEXT, scopes: 'read:patients' }],
     ['scopes with a hole', { ...CONTEXT, scopes: [undefined] }],
     ['scopes that are null', { ...CONTEXT, scopes: null }],
   ])('%s', async (_what, context) => {
     const before = (await world.flushed()).length
-    await rejects(context).toBeInstanceOf(GuardError)
+    await expect(world.auth.verify(world.keys['good'] ?? '', context as VerifyContext)).rejects.toBeInstanceOf(
+      GuardError,
+    )
     expect(await world.flushed()).toHaveLength(before)
   })
 
-  test.each<readonly [string, unknown]>([['undefined', undefined], ['a number', 7], ['an array with a key', ['hc_live_sk_AbC12xYz9kLmNpQr']]])('but a credential that is %s is refused as a value', async (_what, credential) => {
-    expect(await world.auth.verify(credential as string, CONTEXT)).toEqual({ ok: false, status: 401, code: 'UNAUTHORIZED', reason: 'credential_missing' })
+  test.each<readonly [string, unknown]>([
+    ['undefined', undefined],
+    ['a number', 7],
+    ['an array with a key', ['hc_live_sk_AbC12xYz9kLmNpQr']],
+  ])('but a credential that is %s is refused as a value', async (_what, credential) => {
+    expect(await world.auth.verify(credential as string, CONTEXT)).toEqual({
+      ok: false,
+      status: 401,
+      code: 'UNAUTHORIZED',
+      reason: 'credential_missing',
+    })
   })
 })
 
 describe('auth.verify when something is down', () => {
   test('a store: 503, Retry-After 1, outcome error', async () => {
     const dead = await createWorld({}, (store) => ({ ...store, find: () => Promise.reject(new Error('down')) }))
-    expect(await dead.auth.verify(dead.keys['good'] ?? '', CONTEXT)).toEqual({ ok: false, status: 503, code: 'AUTH_UNAVAILABLE', reason: 'store_unavailable', retryAfterSeconds: 1 })
+    expect(await dead.auth.verify(dead.keys['good'] ?? '', CONTEXT)).toEqual({
+      ok: false,
+      status: 503,
+      code: 'AUTH_UNAVAILABLE',
+      reason: 'store_unavailable',
+      retryAfterSeconds: 1,
+    })
     expect(await dead.flushed()).toMatchObject([{ kind: 'auth', outcome: 'error', reason: 'store_unavailable' }])
     await dead.close()
   })
 
   test('the journal: 503 AUDIT_UNAVAILABLE, and a refusal keeps its own answer', async () => {
     const blind = await createWorld({ audit: { directory: '/dev/null/journal' } })
-    expect(await blind.auth.verify(blind.keys['good'] ?? '', CONTEXT)).toEqual({ ok: false, status: 503, code: 'AUDIT_UNAVAILABLE', reason: 'audit_unavailable', retryAfterSeconds: 1 })
-    expect(await blind.auth.verify(blind.keys['revoked'] ?? '', CONTEXT)).toEqual({ ok: false, status: 401, code: 'UNAUTHORIZED', reason: 'key_revoked' })
+    expect(await blind.auth.verify(blind.keys['good'] ?? '', CONTEXT)).toEqual({
+      ok: false,
+      status: 503,
+      code: 'AUDIT_UNAVAILABLE',
+      reason: 'audit_unavailable',
+      retryAfterSeconds: 1,
+    })
+    expect(await blind.auth.verify(blind.keys['revoked'] ?? '', CONTEXT)).toEqual({
+      ok: false,
+      status: 401,
+      code: 'UNAUTHORIZED',
+      reason: 'key_revoked',
+    })
     await blind.close()
   })
 
   test('closing: 503 without a look at the credential', async () => {
     const closed = await createWorld()
     await closed.auth.close()
-    expect(await closed.auth.verify(closed.keys['good'] ?? '', CONTEXT)).toEqual({ ok: false, status: 503, code: 'AUTH_UNAVAILABLE', reason: 'closing', retryAfterSeconds: 1 })
+    expect(await closed.auth.verify(closed.keys['good'] ?? '', CONTEXT)).toEqual({
+      ok: false,
+      status: 503,
+      code: 'AUTH_UNAVAILABLE',
+      reason: 'closing',
+      retryAfterSeconds: 1,
+    })
     await closed.close()
   })
 })
@@ -161,6 +355,11 @@ test('a kind of credential that is not configured is refused', async () => {
   const text = key16('test')
   const auth = createAuth({ environment: 'test', keys: { store: memoryKeyStore([recordOf(text, 'key_1')]) } })
   const context = { ip: null, secure: null, operation: 'x' }
-  expect(await auth.verify(world.token(), context)).toEqual({ ok: false, status: 401, code: 'UNAUTHORIZED', reason: 'credential_not_accepted' })
+  expect(await auth.verify(world.token(), context)).toEqual({
+    ok: false,
+    status: 401,
+    code: 'UNAUTHORIZED',
+    reason: 'credential_not_accepted',
+  })
   expect(await auth.verify(text, context)).toMatchObject({ ok: true })
 })

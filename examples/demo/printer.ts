@@ -17,7 +17,13 @@ export function createPrinter(json: boolean): Printer {
   }
   return {
     title: (text) => say(`\n${styleText('bold', text)}`),
-    row: ([first = '', ...rest]) => say(`  ${first.padEnd(34)}${rest.map((cell) => cell.padEnd(20)).join('').trimEnd()}`),
+    row: ([first = '', ...rest]) =>
+      say(
+        `  ${first.padEnd(34)}${rest
+          .map((cell) => cell.padEnd(20))
+          .join('')
+          .trimEnd()}`,
+      ),
     line: (text) => say(`  ${text}`),
     fact: (chapter, value) => {
       facts[chapter] = [...(facts[chapter] ?? []), value]

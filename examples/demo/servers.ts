@@ -30,7 +30,11 @@ export async function startServers(auth: Auth): Promise<{ servers: readonly Demo
   return { servers, ca: cert }
 }
 
-async function start(framework: string, listener: RequestListener, tls: { key: string; cert: string }): Promise<DemoServer> {
+async function start(
+  framework: string,
+  listener: RequestListener,
+  tls: { key: string; cert: string },
+): Promise<DemoServer> {
   const server = https.createServer({ ...tls, keepAlive: true }, listener)
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)

@@ -110,7 +110,8 @@ export function createRecorder(settings: RecorderSettings): Recorder {
 }
 
 function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => void): EventLog {
-  const { environment, service, writer, clock, journal, newId } = settings
+  const { environment, service, writer, clock, journal } = settings
+  const newId = Object.hasOwn(settings, 'newId') ? settings.newId : undefined
   const live = environment === 'live'
   const chain = createChain({ environment, service, writer, clock, linked: live, newId })
   if (!live) return createPassingLog(chain, deliver)

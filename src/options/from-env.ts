@@ -20,11 +20,17 @@ export interface FromEnvParts {
 export function fromEnv(env: Env = process.env, parts: FromEnvParts = {}): AuthOptions {
   const environment = text(env, 'HEALTHCLOUD_ENVIRONMENT')
   if (environment !== 'live' && environment !== 'test') {
-    const [code, problem] = environment === undefined ? (['CONFIG_MISSING', 'is not set.'] as const) : (['CONFIG_INVALID', 'is not valid.'] as const)
+    const [code, problem] =
+      environment === undefined
+        ? (['CONFIG_MISSING', 'is not set.'] as const)
+        : (['CONFIG_INVALID', 'is not valid.'] as const)
     throw new ConfigError(code, 'HEALTHCLOUD_ENVIRONMENT', { problem, remedy: "Set it to 'live' or 'test'." })
   }
   if (text(env, 'HEALTHCLOUD_KEY_STORE_URL') !== undefined) {
-    throw new ConfigError('CONFIG_UNSUPPORTED', 'HEALTHCLOUD_KEY_STORE_URL', { problem: 'names a store, but this version brings none that has a URL.', remedy: 'Unset it, and hand a store in: fromEnv(process.env, { store }).' })
+    throw new ConfigError('CONFIG_UNSUPPORTED', 'HEALTHCLOUD_KEY_STORE_URL', {
+      problem: 'names a store, but this version brings none that has a URL.',
+      remedy: 'Unset it, and hand a store in: fromEnv(process.env, { store }).',
+    })
   }
   const store = Object.hasOwn(parts, 'store') ? parts.store : undefined
   const keys = store === undefined ? undefined : keysOf(env, store)
@@ -49,7 +55,10 @@ function tokensOf(env: Env): TokensOptions | undefined {
   if (issuer === undefined && audience === undefined && jwks === undefined) return undefined
   if (issuer === undefined || audience === undefined || jwks === undefined) {
     const missing = names.find((name) => text(env, name) === undefined) ?? names[0]
-    throw new ConfigError('CONFIG_MISSING', missing, { problem: 'is not set.', remedy: `Set ${names.join(', ')} together, or none of them.` })
+    throw new ConfigError('CONFIG_MISSING', missing, {
+      problem: 'is not set.',
+      remedy: `Set ${names.join(', ')} together, or none of them.`,
+    })
   }
   return { issuer, audience: audience.split(',').map((each) => each.trim()), jwks }
 }
@@ -59,7 +68,10 @@ function auditOf(env: Env): AuditOptions | undefined {
   const keys = secrets(env, 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY')
   if (directory === undefined && keys === undefined) return undefined
   const pseudonymKeys = keys?.filter((each): each is NamedSecret => each !== 'sha256')
-  return { ...(directory === undefined ? {} : { directory }), ...(pseudonymKeys === undefined ? {} : { pseudonymKeys }) }
+  return {
+    ...(directory === undefined ? {} : { directory }),
+    ...(pseudonymKeys === undefined ? {} : { pseudonymKeys }),
+  }
 }
 
 /** An empty variable is an unset one. */
@@ -76,7 +88,10 @@ function secrets(env: Env, name: string): (NamedSecret | 'sha256')[] | undefined
     if (each === 'sha256' && name === 'HEALTHCLOUD_KEY_PEPPER') return each
     const [id, secret, ...rest] = each.split(':')
     if (id !== undefined && secret !== undefined && rest.length === 0) return { id, secret }
-    throw new ConfigError('CONFIG_INVALID', source.name, { problem: 'is malformed.', remedy: 'Give `id:base64`, or several separated by commas.' })
+    throw new ConfigError('CONFIG_INVALID', source.name, {
+      problem: 'is malformed.',
+      remedy: 'Give `id:base64`, or several separated by commas.',
+    })
   })
 }
 
@@ -85,12 +100,18 @@ function secretSource(env: Env, name: string): { name: string; text: string } | 
   const fileName = `${name}_FILE`
   const [direct, file] = [text(env, name), text(env, fileName)]
   if (direct !== undefined && file !== undefined) {
-    throw new ConfigError('CONFIG_CONFLICT', name, { problem: `is set, and so is ${fileName}.`, remedy: 'Unset one of them.' })
+    throw new ConfigError('CONFIG_CONFLICT', name, {
+      problem: `is set, and so is ${fileName}.`,
+      remedy: 'Unset one of them.',
+    })
   }
   if (file === undefined) return direct === undefined ? undefined : { name, text: direct }
   try {
     return { name: fileName, text: readFileSync(file, 'utf8').trim() }
   } catch {
-    throw new ConfigError('CONFIG_INVALID', fileName, { problem: 'names a file that cannot be read.', remedy: 'Check its path and permissions.' })
+    throw new ConfigError('CONFIG_INVALID', fileName, {
+      problem: 'names a file that cannot be read.',
+      remedy: 'Check its path and permissions.',
+    })
   }
 }

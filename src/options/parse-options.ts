@@ -43,34 +43,52 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 
 function checkCredentialKinds(settings: ParsedOptions): void {
   if (settings.keys !== undefined || settings.tokens !== undefined) return
-  throw new ConfigError('CONFIG_MISSING', 'keys', { problem: 'neither `keys` nor `tokens` is configured, so no caller could ever pass.', remedy: 'Give `keys: { store }`, `tokens: { issuer, audience, jwks }`, or both.' })
+  throw new ConfigError('CONFIG_MISSING', 'keys', {
+    problem: 'neither `keys` nor `tokens` is configured, so no caller could ever pass.',
+    remedy: 'Give `keys: { store }`, `tokens: { issuer, audience, jwks }`, or both.',
+  })
 }
 
 function checkScopes(settings: ParsedOptions): void {
   for (const scope of Object.keys(settings.scopes)) {
     if (!Object.hasOwn(SCOPES, scope)) continue
-    throw new ConfigError('CONFIG_CONFLICT', `scopes.${scope}`, { problem: 'is one of the nine documented scopes.', remedy: 'Leave it out.' })
+    throw new ConfigError('CONFIG_CONFLICT', `scopes.${scope}`, {
+      problem: 'is one of the nine documented scopes.',
+      remedy: 'Leave it out.',
+    })
   }
 }
 
 function checkAudit({ environment, audit }: ParsedOptions): void {
   for (const [index, sink] of audit.sinks.entries()) {
     if (sink.acks !== true) continue
-    throw new ConfigError('CONFIG_UNSUPPORTED', `audit.sinks.${index}`, { problem: 'acknowledging sinks are not supported by this version.', remedy: 'Use a sink with `acks: false`, such as loggerSink.' })
+    throw new ConfigError('CONFIG_UNSUPPORTED', `audit.sinks.${index}`, {
+      problem: 'acknowledging sinks are not supported by this version.',
+      remedy: 'Use a sink with `acks: false`, such as loggerSink.',
+    })
   }
   checkUnique('audit.pseudonymKeys', audit.pseudonymKeys ?? [])
   if (environment === 'test') return
   if (audit.directory === undefined) {
-    throw missing('audit.directory', 'A live server keeps an audit journal: name a directory on a local, persistent volume.')
+    throw missing(
+      'audit.directory',
+      'A live server keeps an audit journal: name a directory on a local, persistent volume.',
+    )
   }
   if (audit.pseudonymKeys === undefined) {
-    throw missing('audit.pseudonymKeys', 'Give `[{ id, secret }]`, the secret being base64 of at least 32 random bytes.')
+    throw missing(
+      'audit.pseudonymKeys',
+      'Give `[{ id, secret }]`, the secret being base64 of at least 32 random bytes.',
+    )
   }
 }
 
 function checkTokens(tokens: ParsedTokens, canGetKeys: boolean): void {
   if (tokens.issuingKeyCheck !== undefined && tokens.issuingKeyCheck !== 'never' && !canGetKeys) {
-    throw new ConfigError('CONFIG_CONFLICT', 'tokens.issuingKeyCheck', { problem: 'needs `keys` with a store that can get a key by id.', remedy: "Configure `keys`, or leave the option out (or 'never')." })
+    throw new ConfigError('CONFIG_CONFLICT', 'tokens.issuingKeyCheck', {
+      problem: 'needs `keys` with a store that can get a key by id.',
+      remedy: "Configure `keys`, or leave the option out (or 'never').",
+    })
   }
   if (typeof tokens.jwks === 'string' || tokens.jwks instanceof URL) keySetUrl(tokens.jwks)
 }
@@ -79,10 +97,16 @@ function checkTokens(tokens: ParsedTokens, canGetKeys: boolean): void {
 export function keySetUrl(text: string | URL): URL {
   const url = URL.canParse(String(text)) ? new URL(String(text)) : null
   if (url === null || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)))) {
-    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', { problem: 'is not an https URL.', remedy: 'Give the https URL of the JWK set.' })
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', {
+      problem: 'is not an https URL.',
+      remedy: 'Give the https URL of the JWK set.',
+    })
   }
   if (url.username !== '' || url.password !== '') {
-    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', { problem: 'holds a user name or password.', remedy: 'Leave credentials out of it.' })
+    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', {
+      problem: 'holds a user name or password.',
+      remedy: 'Leave credentials out of it.',
+    })
   }
   return url
 }
@@ -95,7 +119,11 @@ function isLoopback(hostname: string): boolean {
 export function checkUnique(option: string, secrets: readonly { readonly id: string }[]): void {
   const ids = new Set<string>()
   for (const [index, { id }] of secrets.entries()) {
-    if (ids.has(id)) throw new ConfigError('CONFIG_CONFLICT', `${option}.${index}.id`, { problem: 'is used twice.', remedy: 'Give each its own id.' })
+    if (ids.has(id))
+      throw new ConfigError('CONFIG_CONFLICT', `${option}.${index}.id`, {
+        problem: 'is used twice.',
+        remedy: 'Give each its own id.',
+      })
     ids.add(id)
   }
 }
@@ -108,7 +136,10 @@ function configError(issue: z.core.$ZodIssue, input: unknown): ConfigError {
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
     const option = [...path, issue.keys[0] ?? ''].join('.')
-    return new ConfigError('CONFIG_UNKNOWN_OPTION', option, { problem: 'is not an option.', remedy: 'Correct the name, or leave it out.' })
+    return new ConfigError('CONFIG_UNKNOWN_OPTION', option, {
+      problem: 'is not an option.',
+      remedy: 'Correct the name, or leave it out.',
+    })
   }
   const option = path.join('.') || 'options'
   const remedy = remedyOf(issue.message)

@@ -66,7 +66,11 @@ export interface ParsedOptions {
     readonly limiter?: FailureLimiter | undefined
   }
   readonly audit: ParsedAudit
-  readonly service: { readonly name: string; readonly version?: string | undefined; readonly instance?: string | undefined }
+  readonly service: {
+    readonly name: string
+    readonly version?: string | undefined
+    readonly instance?: string | undefined
+  }
   readonly clock: Clock
   readonly docsUrl: string
 }

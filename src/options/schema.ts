@@ -11,7 +11,9 @@ import type { ParsedOptions } from './parsed-options.ts'
 function withMethods<T>(what: string, methods: readonly string[]): z.ZodType<T> {
   return z.custom<T>(
     (value) =>
-      typeof value === 'object' && value !== null && methods.every((name) => typeof Reflect.get(value, name) === 'function'),
+      typeof value === 'object' &&
+      value !== null &&
+      methods.every((name) => typeof Reflect.get(value, name) === 'function'),
     { error: `expected ${what} (an object with ${methods.join(', ')}).` },
   )
 }
@@ -37,14 +39,18 @@ function decodedLength(text: string): number {
 
 const namedSecret = z.strictObject({
   // `sha256` names a digest without pepper: a secret of that name could not be told from none.
-  id: z.string().regex(/^(?!sha256$)[A-Za-z0-9]{1,16}$/, { error: 'expected 1 to 16 letters or digits, other than `sha256`.' }),
+  id: z
+    .string()
+    .regex(/^(?!sha256$)[A-Za-z0-9]{1,16}$/, { error: 'expected 1 to 16 letters or digits, other than `sha256`.' }),
   secret,
 })
 
-const keyStore = withMethods<KeyStore>('a key store', ['find', 'get', 'insert', 'replace', 'update', 'list'])
-  .refine((store) => typeof store.name === 'string' && typeof store.can === 'object' && store.can !== null, {
+const keyStore = withMethods<KeyStore>('a key store', ['find', 'get', 'insert', 'replace', 'update', 'list']).refine(
+  (store) => typeof store.name === 'string' && typeof store.can === 'object' && store.can !== null,
+  {
     error: 'expected a key store with `name` and `can`.',
-  })
+  },
+)
 
 const keys = z.strictObject({
   store: keyStore,
@@ -117,11 +123,15 @@ const audit = z.strictObject({
   sinks: z.array(withMethods<AuditSink>('an audit sink', ['write'])).default([]),
   queryNames: z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'expected a parameter name.' })).default([]),
   onEvent: z
-    .custom<NonNullable<AuditOptions['onEvent']>>((value) => typeof value === 'function', { error: 'expected a function.' })
+    .custom<NonNullable<AuditOptions['onEvent']>>((value) => typeof value === 'function', {
+      error: 'expected a function.',
+    })
     .optional(),
 })
 
-const label = z.string().regex(/^[\x21-\x7e]{1,128}$/, { error: 'expected 1 to 128 printable characters without spaces.' })
+const label = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,128}$/, { error: 'expected 1 to 128 printable characters without spaces.' })
 
 const service = z.strictObject({
   name: label.default('unnamed'),

@@ -9,7 +9,11 @@ const SECRET = Buffer.alloc(32, 9).toString('base64')
 const OTHER = Buffer.alloc(32, 8).toString('base64')
 const CANARY = 'cAnArYpEpPeR0123456789'
 const store = memoryKeyStore()
-const TOKENS = { HEALTHCLOUD_ISSUER: 'https://issuer.example', HEALTHCLOUD_AUDIENCE: 'https://us.example', HEALTHCLOUD_JWKS_URL: 'https://issuer.example/jwks' }
+const TOKENS = {
+  HEALTHCLOUD_ISSUER: 'https://issuer.example',
+  HEALTHCLOUD_AUDIENCE: 'https://us.example',
+  HEALTHCLOUD_JWKS_URL: 'https://issuer.example/jwks',
+}
 
 let folder: string
 let file: string
@@ -27,35 +31,79 @@ type Good = readonly [what: string, env: () => Env, options: object]
 
 const GOOD: readonly Good[] = [
   ['the environment alone', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test' }), { environment: 'test', keys: { store } }],
-  ['spaces and a newline around it', () => ({ HEALTHCLOUD_ENVIRONMENT: ' live\n' }), { environment: 'live', keys: { store } }],
+  [
+    'spaces and a newline around it',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: ' live\n' }),
+    { environment: 'live', keys: { store } },
+  ],
   [
     'tokens',
     () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS }),
-    { environment: 'test', keys: { store }, tokens: { issuer: 'https://issuer.example', audience: ['https://us.example'], jwks: 'https://issuer.example/jwks' } },
+    {
+      environment: 'test',
+      keys: { store },
+      tokens: {
+        issuer: 'https://issuer.example',
+        audience: ['https://us.example'],
+        jwks: 'https://issuer.example/jwks',
+      },
+    },
   ],
   [
     'several audiences',
     () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS, HEALTHCLOUD_AUDIENCE: 'a, b' }),
-    { environment: 'test', keys: { store }, tokens: { issuer: 'https://issuer.example', audience: ['a', 'b'], jwks: 'https://issuer.example/jwks' } },
+    {
+      environment: 'test',
+      keys: { store },
+      tokens: { issuer: 'https://issuer.example', audience: ['a', 'b'], jwks: 'https://issuer.example/jwks' },
+    },
   ],
-  ['a pepper', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}` }), { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: SECRET }] } }],
+  [
+    'a pepper',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}` }),
+    { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: SECRET }] } },
+  ],
   [
     'peppers, and unpeppered digests',
     () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p2:${OTHER}, p1:${SECRET},sha256` }),
-    { environment: 'test', keys: { store, pepper: [{ id: 'p2', secret: OTHER }, { id: 'p1', secret: SECRET }, 'sha256'] } },
+    {
+      environment: 'test',
+      keys: { store, pepper: [{ id: 'p2', secret: OTHER }, { id: 'p1', secret: SECRET }, 'sha256'] },
+    },
   ],
-  ['a pepper in a file', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: file }), { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: SECRET }] } }],
+  [
+    'a pepper in a file',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: file }),
+    { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: SECRET }] } },
+  ],
   [
     'an audit journal',
-    () => ({ HEALTHCLOUD_ENVIRONMENT: 'live', HEALTHCLOUD_AUDIT_DIR: folder, HEALTHCLOUD_AUDIT_PSEUDONYM_KEY: `k1:${SECRET}` }),
-    { environment: 'live', keys: { store }, audit: { directory: expect.any(String), pseudonymKeys: [{ id: 'k1', secret: SECRET }] } },
+    () => ({
+      HEALTHCLOUD_ENVIRONMENT: 'live',
+      HEALTHCLOUD_AUDIT_DIR: folder,
+      HEALTHCLOUD_AUDIT_PSEUDONYM_KEY: `k1:${SECRET}`,
+    }),
+    {
+      environment: 'live',
+      keys: { store },
+      audit: { directory: expect.any(String), pseudonymKeys: [{ id: 'k1', secret: SECRET }] },
+    },
   ],
   [
     'a pseudonym key in a file',
     () => ({ HEALTHCLOUD_ENVIRONMENT: 'live', HEALTHCLOUD_AUDIT_PSEUDONYM_KEY_FILE: file }),
     { environment: 'live', keys: { store }, audit: { pseudonymKeys: [{ id: 'p1', secret: SECRET }] } },
   ],
-  ['empty variables', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_ISSUER: '', HEALTHCLOUD_KEY_PEPPER: ' ', HEALTHCLOUD_KEY_PEPPER_FILE: undefined }), { environment: 'test', keys: { store } }],
+  [
+    'empty variables',
+    () => ({
+      HEALTHCLOUD_ENVIRONMENT: 'test',
+      HEALTHCLOUD_ISSUER: '',
+      HEALTHCLOUD_KEY_PEPPER: ' ',
+      HEALTHCLOUD_KEY_PEPPER_FILE: undefined,
+    }),
+    { environment: 'test', keys: { store } },
+  ],
 ]
 
 describe('options from the environment:', () => {
@@ -64,12 +112,24 @@ describe('options from the environment:', () => {
   })
 
   test('all that it gives for a live server is taken by createAuth', () => {
-    const env = { HEALTHCLOUD_ENVIRONMENT: 'live', ...TOKENS, HEALTHCLOUD_KEY_PEPPER_FILE: file, HEALTHCLOUD_AUDIT_DIR: folder, HEALTHCLOUD_AUDIT_PSEUDONYM_KEY: `k1:${SECRET}` }
-    expect(createAuth(fromEnv(env, { store })).health()).toMatchObject({ environment: 'live', keys: { store: 'memory' }, tokens: { source: 'remote' } })
+    const env = {
+      HEALTHCLOUD_ENVIRONMENT: 'live',
+      ...TOKENS,
+      HEALTHCLOUD_KEY_PEPPER_FILE: file,
+      HEALTHCLOUD_AUDIT_DIR: folder,
+      HEALTHCLOUD_AUDIT_PSEUDONYM_KEY: `k1:${SECRET}`,
+    }
+    expect(createAuth(fromEnv(env, { store })).health()).toMatchObject({
+      environment: 'live',
+      keys: { store: 'memory' },
+      tokens: { source: 'remote' },
+    })
   })
 
   test('without a store there are no keys', () => {
-    expect(fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}` })).toEqual({ environment: 'test' })
+    expect(fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}` })).toEqual({
+      environment: 'test',
+    })
   })
 
   test('are read from the process where no other is named', () => {
@@ -89,26 +149,97 @@ describe('options from the environment:', () => {
 })
 
 test('an inherited store is none', () => {
-  expect(fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test' }, Object.create({ store }) as object)).toEqual({ environment: 'test' })
+  expect(fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test' }, Object.create({ store }) as object)).toEqual({
+    environment: 'test',
+  })
 })
 
 type Bad = readonly [what: string, env: () => Env, code: ConfigError['code'], option: string]
 
 const BAD: readonly Bad[] = [
   ['nothing at all', () => ({}), 'CONFIG_MISSING', 'HEALTHCLOUD_ENVIRONMENT'],
-  ['an environment that does not exist', () => ({ HEALTHCLOUD_ENVIRONMENT: CANARY }), 'CONFIG_INVALID', 'HEALTHCLOUD_ENVIRONMENT'],
-  ['an issuer alone', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_ISSUER: CANARY }), 'CONFIG_MISSING', 'HEALTHCLOUD_AUDIENCE'],
-  ['a key set without issuer', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS, HEALTHCLOUD_ISSUER: undefined }), 'CONFIG_MISSING', 'HEALTHCLOUD_ISSUER'],
-  ['tokens without key set', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS, HEALTHCLOUD_JWKS_URL: undefined }), 'CONFIG_MISSING', 'HEALTHCLOUD_JWKS_URL'],
-  ['a pepper without id', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `${CANARY}${SECRET}` }), 'CONFIG_INVALID', 'HEALTHCLOUD_KEY_PEPPER'],
-  ['a pepper with two colons', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${CANARY}:${SECRET}` }), 'CONFIG_INVALID', 'HEALTHCLOUD_KEY_PEPPER'],
-  ['a trailing comma', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET},` }), 'CONFIG_INVALID', 'HEALTHCLOUD_KEY_PEPPER'],
-  ['sha256 as a pseudonym key', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_AUDIT_PSEUDONYM_KEY: 'sha256' }), 'CONFIG_INVALID', 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY'],
-  ['a secret and its file', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}`, HEALTHCLOUD_KEY_PEPPER_FILE: file }), 'CONFIG_CONFLICT', 'HEALTHCLOUD_KEY_PEPPER'],
-  ['a file that is not there', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: join(folder, CANARY) }), 'CONFIG_INVALID', 'HEALTHCLOUD_KEY_PEPPER_FILE'],
-  ['a file that is a folder', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: folder }), 'CONFIG_INVALID', 'HEALTHCLOUD_KEY_PEPPER_FILE'],
-  ['a file that is empty', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: emptyFile() }), 'CONFIG_INVALID', 'HEALTHCLOUD_KEY_PEPPER_FILE'],
-  ['a store by URL', () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_STORE_URL: `redis://:${CANARY}@host` }), 'CONFIG_UNSUPPORTED', 'HEALTHCLOUD_KEY_STORE_URL'],
+  [
+    'an environment that does not exist',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: CANARY }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_ENVIRONMENT',
+  ],
+  [
+    'an issuer alone',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_ISSUER: CANARY }),
+    'CONFIG_MISSING',
+    'HEALTHCLOUD_AUDIENCE',
+  ],
+  [
+    'a key set without issuer',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS, HEALTHCLOUD_ISSUER: undefined }),
+    'CONFIG_MISSING',
+    'HEALTHCLOUD_ISSUER',
+  ],
+  [
+    'tokens without key set',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS, HEALTHCLOUD_JWKS_URL: undefined }),
+    'CONFIG_MISSING',
+    'HEALTHCLOUD_JWKS_URL',
+  ],
+  [
+    'a pepper without id',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `${CANARY}${SECRET}` }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_KEY_PEPPER',
+  ],
+  [
+    'a pepper with two colons',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${CANARY}:${SECRET}` }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_KEY_PEPPER',
+  ],
+  [
+    'a trailing comma',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET},` }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_KEY_PEPPER',
+  ],
+  [
+    'sha256 as a pseudonym key',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_AUDIT_PSEUDONYM_KEY: 'sha256' }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY',
+  ],
+  [
+    'a secret and its file',
+    () => ({
+      HEALTHCLOUD_ENVIRONMENT: 'test',
+      HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}`,
+      HEALTHCLOUD_KEY_PEPPER_FILE: file,
+    }),
+    'CONFIG_CONFLICT',
+    'HEALTHCLOUD_KEY_PEPPER',
+  ],
+  [
+    'a file that is not there',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: join(folder, CANARY) }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_KEY_PEPPER_FILE',
+  ],
+  [
+    'a file that is a folder',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: folder }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_KEY_PEPPER_FILE',
+  ],
+  [
+    'a file that is empty',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: emptyFile() }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_KEY_PEPPER_FILE',
+  ],
+  [
+    'a store by URL',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_STORE_URL: `redis://:${CANARY}@host` }),
+    'CONFIG_UNSUPPORTED',
+    'HEALTHCLOUD_KEY_STORE_URL',
+  ],
 ]
 
 function emptyFile(): string {
@@ -122,7 +253,8 @@ describe('a mistake in the environment:', () => {
     const error = mistake(env())
     expect([error.code, error.option]).toEqual([code, option])
     expect(error.remedy).toMatch(/^[A-Z`].{5,}\.$/)
-    const shown = inspect(error, { depth: 10, showHidden: true }) + JSON.stringify(error) + inspect(error.cause, { depth: 10 })
+    const shown =
+      inspect(error, { depth: 10, showHidden: true }) + JSON.stringify(error) + inspect(error.cause, { depth: 10 })
     expect(shown).not.toContain(CANARY)
     expect(shown).not.toContain(SECRET)
   })
@@ -130,7 +262,9 @@ describe('a mistake in the environment:', () => {
 
 test('an empty audience in a list is refused by createAuth', () => {
   const options = fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS, HEALTHCLOUD_AUDIENCE: 'a,,b' })
-  expect(() => createAuth(options)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', option: 'tokens.audience.1' }))
+  expect(() => createAuth(options)).toThrow(
+    expect.objectContaining({ code: 'CONFIG_INVALID', option: 'tokens.audience.1' }),
+  )
 })
 
 function mistake(env: Env): ConfigError {

@@ -10,7 +10,11 @@ const SECRET = Buffer.alloc(32, 9).toString('base64')
 /** Stands in every row that has a value of its own: an error must not repeat it. */
 const CANARY = 'cAnArYpEpPeR0123456789'
 const tokens = { issuer: 'https://issuer.example', audience: 'https://us.example', jwks: { keys: [JWK] } }
-const live = { environment: 'live', keys: { store }, audit: { directory: '/nowhere/at/all', pseudonymKeys: [{ id: 'k1', secret: SECRET }] } }
+const live = {
+  environment: 'live',
+  keys: { store },
+  audit: { directory: '/nowhere/at/all', pseudonymKeys: [{ id: 'k1', secret: SECRET }] },
+}
 const liveWith = (audit: object) => ({ ...live, audit: { ...live.audit, ...audit } })
 const test0 = { environment: 'test', keys: { store } }
 const withTokens = (more: object) => ({ environment: 'test', tokens: { ...tokens, ...more } })
@@ -24,67 +28,280 @@ const ROWS: readonly Row[] = [
   ['an environment that does not exist', { environment: CANARY, keys: { store } }, 'CONFIG_INVALID', 'environment'],
   ['neither keys nor tokens', { environment: 'test' }, 'CONFIG_MISSING', 'keys'],
   ['a misspelt option', { ...test0, tokns: CANARY }, 'CONFIG_UNKNOWN_OPTION', 'tokns'],
-  ['a misspelt option of keys', { environment: 'test', keys: { store, peper: CANARY } }, 'CONFIG_UNKNOWN_OPTION', 'keys.peper'],
+  [
+    'a misspelt option of keys',
+    { environment: 'test', keys: { store, peper: CANARY } },
+    'CONFIG_UNKNOWN_OPTION',
+    'keys.peper',
+  ],
   ['a misspelt option of audit', { ...test0, audit: { dir: CANARY } }, 'CONFIG_UNKNOWN_OPTION', 'audit.dir'],
-  ['a misspelt claim', withTokens({ claims: { organisation: CANARY } }), 'CONFIG_UNKNOWN_OPTION', 'tokens.claims.organisation'],
+  [
+    'a misspelt claim',
+    withTokens({ claims: { organisation: CANARY } }),
+    'CONFIG_UNKNOWN_OPTION',
+    'tokens.claims.organisation',
+  ],
   ['keys without a store', { environment: 'test', keys: {} }, 'CONFIG_MISSING', 'keys.store'],
   ['a store that is none', { environment: 'test', keys: { store: { find: CANARY } } }, 'CONFIG_INVALID', 'keys.store'],
-  ['a store without can', { environment: 'test', keys: { store: { ...store, can: undefined } } }, 'CONFIG_INVALID', 'keys.store'],
+  [
+    'a store without can',
+    { environment: 'test', keys: { store: { ...store, can: undefined } } },
+    'CONFIG_INVALID',
+    'keys.store',
+  ],
   ['a short pepper', { environment: 'test', keys: { store, pepper: CANARY } }, 'CONFIG_INVALID', 'keys.pepper'],
-  ['a pepper that is no base64', { environment: 'test', keys: { store, pepper: `${CANARY}-_${'x'.repeat(40)}` } }, 'CONFIG_INVALID', 'keys.pepper'],
+  [
+    'a pepper that is no base64',
+    { environment: 'test', keys: { store, pepper: `${CANARY}-_${'x'.repeat(40)}` } },
+    'CONFIG_INVALID',
+    'keys.pepper',
+  ],
   ['an empty pepper list', { environment: 'test', keys: { store, pepper: [] } }, 'CONFIG_INVALID', 'keys.pepper'],
-  ['a short pepper in a list', { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: CANARY }] } }, 'CONFIG_INVALID', 'keys.pepper.0.secret'],
-  ['a pepper id with other characters', { environment: 'test', keys: { store, pepper: [{ id: `${CANARY}:`, secret: SECRET }] } }, 'CONFIG_INVALID', 'keys.pepper.0.id'],
-  ['a pepper that is called sha256', { environment: 'test', keys: { store, pepper: [{ id: 'sha256', secret: SECRET }] } }, 'CONFIG_INVALID', 'keys.pepper.0.id'],
-  ['a pepper id twice', { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: SECRET }, { id: 'p1', secret: SECRET }] } }, 'CONFIG_CONFLICT', 'keys.pepper.1.id'],
-  ['sha256 before the end of the peppers', { environment: 'test', keys: { store, pepper: ['sha256', { id: 'p1', secret: SECRET }] } }, 'CONFIG_INVALID', 'keys.pepper'],
-  ['a cache time that is no number', { environment: 'test', keys: { store, cacheSeconds: CANARY } }, 'CONFIG_INVALID', 'keys.cacheSeconds'],
-  ['a negative cache time', { environment: 'test', keys: { store, cacheSeconds: -1 } }, 'CONFIG_INVALID', 'keys.cacheSeconds'],
-  ['a cache time without end', { environment: 'test', keys: { store, cacheSeconds: Number.POSITIVE_INFINITY } }, 'CONFIG_INVALID', 'keys.cacheSeconds'],
-  ['a deadline that is not a number', { environment: 'test', keys: { store, timeoutMs: Number.NaN } }, 'CONFIG_INVALID', 'keys.timeoutMs'],
-  ['half a cache entry', { environment: 'test', keys: { store, cacheEntries: 1.5 } }, 'CONFIG_INVALID', 'keys.cacheEntries'],
-  ['tokens without issuer', { environment: 'test', tokens: { ...tokens, issuer: undefined } }, 'CONFIG_MISSING', 'tokens.issuer'],
-  ['tokens without audience', { environment: 'test', tokens: { ...tokens, audience: undefined } }, 'CONFIG_MISSING', 'tokens.audience'],
+  [
+    'a short pepper in a list',
+    { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: CANARY }] } },
+    'CONFIG_INVALID',
+    'keys.pepper.0.secret',
+  ],
+  [
+    'a pepper id with other characters',
+    { environment: 'test', keys: { store, pepper: [{ id: `${CANARY}:`, secret: SECRET }] } },
+    'CONFIG_INVALID',
+    'keys.pepper.0.id',
+  ],
+  [
+    'a pepper that is called sha256',
+    { environment: 'test', keys: { store, pepper: [{ id: 'sha256', secret: SECRET }] } },
+    'CONFIG_INVALID',
+    'keys.pepper.0.id',
+  ],
+  [
+    'a pepper id twice',
+    {
+      environment: 'test',
+      keys: {
+        store,
+        pepper: [
+          { id: 'p1', secret: SECRET },
+          { id: 'p1', secret: SECRET },
+        ],
+      },
+    },
+    'CONFIG_CONFLICT',
+    'keys.pepper.1.id',
+  ],
+  [
+    'sha256 before the end of the peppers',
+    { environment: 'test', keys: { store, pepper: ['sha256', { id: 'p1', secret: SECRET }] } },
+    'CONFIG_INVALID',
+    'keys.pepper',
+  ],
+  [
+    'a cache time that is no number',
+    { environment: 'test', keys: { store, cacheSeconds: CANARY } },
+    'CONFIG_INVALID',
+    'keys.cacheSeconds',
+  ],
+  [
+    'a negative cache time',
+    { environment: 'test', keys: { store, cacheSeconds: -1 } },
+    'CONFIG_INVALID',
+    'keys.cacheSeconds',
+  ],
+  [
+    'a cache time without end',
+    { environment: 'test', keys: { store, cacheSeconds: Number.POSITIVE_INFINITY } },
+    'CONFIG_INVALID',
+    'keys.cacheSeconds',
+  ],
+  [
+    'a deadline that is not a number',
+    { environment: 'test', keys: { store, timeoutMs: Number.NaN } },
+    'CONFIG_INVALID',
+    'keys.timeoutMs',
+  ],
+  [
+    'half a cache entry',
+    { environment: 'test', keys: { store, cacheEntries: 1.5 } },
+    'CONFIG_INVALID',
+    'keys.cacheEntries',
+  ],
+  [
+    'tokens without issuer',
+    { environment: 'test', tokens: { ...tokens, issuer: undefined } },
+    'CONFIG_MISSING',
+    'tokens.issuer',
+  ],
+  [
+    'tokens without audience',
+    { environment: 'test', tokens: { ...tokens, audience: undefined } },
+    'CONFIG_MISSING',
+    'tokens.audience',
+  ],
   ['tokens for nobody', withTokens({ audience: [] }), 'CONFIG_INVALID', 'tokens.audience'],
-  ['tokens without key set', { environment: 'test', tokens: { ...tokens, jwks: undefined } }, 'CONFIG_MISSING', 'tokens.jwks'],
+  [
+    'tokens without key set',
+    { environment: 'test', tokens: { ...tokens, jwks: undefined } },
+    'CONFIG_MISSING',
+    'tokens.jwks',
+  ],
   ['a key set over plain http', withTokens({ jwks: `http://${CANARY}.example/jwks` }), 'CONFIG_INVALID', 'tokens.jwks'],
   ['a key set that is no URL', withTokens({ jwks: CANARY }), 'CONFIG_INVALID', 'tokens.jwks'],
   ['a key set in a file', withTokens({ jwks: `file:///${CANARY}` }), 'CONFIG_INVALID', 'tokens.jwks'],
-  ['a key set URL with a password', withTokens({ jwks: `https://user:${CANARY}@issuer.example/jwks` }), 'CONFIG_INVALID', 'tokens.jwks'],
+  [
+    'a key set URL with a password',
+    withTokens({ jwks: `https://user:${CANARY}@issuer.example/jwks` }),
+    'CONFIG_INVALID',
+    'tokens.jwks',
+  ],
   ['an empty key set', withTokens({ jwks: { keys: [] } }), 'CONFIG_INVALID', 'tokens.jwks.keys'],
-  ['a key set without usable key', withTokens({ jwks: { keys: [{ kty: 'oct', k: CANARY }] } }), 'CONFIG_INVALID', 'tokens.jwks'],
+  [
+    'a key set without usable key',
+    withTokens({ jwks: { keys: [{ kty: 'oct', k: CANARY }] } }),
+    'CONFIG_INVALID',
+    'tokens.jwks',
+  ],
   ['algorithm HS256', withTokens({ algorithms: ['HS256'] }), 'CONFIG_INVALID', 'tokens.algorithms.0'],
   ['algorithm none', withTokens({ algorithms: ['RS256', 'none'] }), 'CONFIG_INVALID', 'tokens.algorithms.1'],
   ['no algorithm', withTokens({ algorithms: [] }), 'CONFIG_INVALID', 'tokens.algorithms'],
   ['no type', withTokens({ types: [] }), 'CONFIG_INVALID', 'tokens.types'],
-  ['a tolerance of hours', withTokens({ clockToleranceSeconds: 7200 }), 'CONFIG_INVALID', 'tokens.clockToleranceSeconds'],
+  [
+    'a tolerance of hours',
+    withTokens({ clockToleranceSeconds: 7200 }),
+    'CONFIG_INVALID',
+    'tokens.clockToleranceSeconds',
+  ],
   ['a lifetime of nothing', withTokens({ maxLifetimeSeconds: 0 }), 'CONFIG_INVALID', 'tokens.maxLifetimeSeconds'],
-  ['a check of issuing keys without keys', withTokens({ issuingKeyCheck: 'always' }), 'CONFIG_CONFLICT', 'tokens.issuingKeyCheck'],
-  ['a check of issuing keys with a store that cannot get', { environment: 'test', tokens: { ...tokens, issuingKeyCheck: 'named' }, keys: { store: { ...store, can: { ...store.can, get: false } } } }, 'CONFIG_CONFLICT', 'tokens.issuingKeyCheck'],
-  ['a check of issuing keys of another kind', withTokens({ issuingKeyCheck: CANARY }), 'CONFIG_INVALID', 'tokens.issuingKeyCheck'],
+  [
+    'a check of issuing keys without keys',
+    withTokens({ issuingKeyCheck: 'always' }),
+    'CONFIG_CONFLICT',
+    'tokens.issuingKeyCheck',
+  ],
+  [
+    'a check of issuing keys with a store that cannot get',
+    {
+      environment: 'test',
+      tokens: { ...tokens, issuingKeyCheck: 'named' },
+      keys: { store: { ...store, can: { ...store.can, get: false } } },
+    },
+    'CONFIG_CONFLICT',
+    'tokens.issuingKeyCheck',
+  ],
+  [
+    'a check of issuing keys of another kind',
+    withTokens({ issuingKeyCheck: CANARY }),
+    'CONFIG_INVALID',
+    'tokens.issuingKeyCheck',
+  ],
   ['a fetch that is no function', withTokens({ fetch: CANARY }), 'CONFIG_INVALID', 'tokens.fetch'],
-  ['a documented scope declared anew', { ...test0, scopes: { 'read:patients': { description: 'x', level: 'Standard' } } }, 'CONFIG_CONFLICT', 'scopes.read:patients'],
-  ['a scope with a level that does not exist', { ...test0, scopes: { 'read:labs': { description: 'x', level: CANARY } } }, 'CONFIG_INVALID', 'scopes.read:labs.level'],
-  ['a scope with a space', { ...test0, scopes: { 'read labs': { description: 'x', level: 'Standard' } } }, 'CONFIG_INVALID', 'scopes.read labs'],
-  ['https that is switched off by false', { ...test0, transport: { https: false } }, 'CONFIG_INVALID', 'transport.https'],
-  ['trusting all proxies', { ...test0, transport: { trustedProxies: true } }, 'CONFIG_INVALID', 'transport.trustedProxies'],
+  [
+    'a documented scope declared anew',
+    { ...test0, scopes: { 'read:patients': { description: 'x', level: 'Standard' } } },
+    'CONFIG_CONFLICT',
+    'scopes.read:patients',
+  ],
+  [
+    'a scope with a level that does not exist',
+    { ...test0, scopes: { 'read:labs': { description: 'x', level: CANARY } } },
+    'CONFIG_INVALID',
+    'scopes.read:labs.level',
+  ],
+  [
+    'a scope with a space',
+    { ...test0, scopes: { 'read labs': { description: 'x', level: 'Standard' } } },
+    'CONFIG_INVALID',
+    'scopes.read labs',
+  ],
+  [
+    'https that is switched off by false',
+    { ...test0, transport: { https: false } },
+    'CONFIG_INVALID',
+    'transport.https',
+  ],
+  [
+    'trusting all proxies',
+    { ...test0, transport: { trustedProxies: true } },
+    'CONFIG_INVALID',
+    'transport.trustedProxies',
+  ],
   ['half a proxy', { ...test0, transport: { trustedProxies: 0.5 } }, 'CONFIG_INVALID', 'transport.trustedProxies'],
-  ['a trusted proxy that is no CIDR block', { ...test0, transport: { trustedProxies: ['10.0.0.0/8', CANARY] } }, 'CONFIG_INVALID', 'transport.trustedProxies'],
-  ['a trusted block with host bits', { ...test0, transport: { trustedProxies: ['10.0.0.1/8'] } }, 'CONFIG_INVALID', 'transport.trustedProxies'],
+  [
+    'a trusted proxy that is no CIDR block',
+    { ...test0, transport: { trustedProxies: ['10.0.0.0/8', CANARY] } },
+    'CONFIG_INVALID',
+    'transport.trustedProxies',
+  ],
+  [
+    'a trusted block with host bits',
+    { ...test0, transport: { trustedProxies: ['10.0.0.1/8'] } },
+    'CONFIG_INVALID',
+    'transport.trustedProxies',
+  ],
   ['no failed attempts at all', { ...test0, failures: { max: 0 } }, 'CONFIG_INVALID', 'failures.max'],
-  ['a limiter that is none', { ...test0, failures: { limiter: { limit: CANARY } } }, 'CONFIG_INVALID', 'failures.limiter'],
-  ['a live server without journal', { environment: 'live', keys: { store }, audit: { pseudonymKeys: [{ id: 'k1', secret: SECRET }] } }, 'CONFIG_MISSING', 'audit.directory'],
-  ['a live server without pseudonym keys', { environment: 'live', keys: { store }, audit: { directory: `/${CANARY}` } }, 'CONFIG_MISSING', 'audit.pseudonymKeys'],
-  ['a live server without audit options', { environment: 'live', keys: { store } }, 'CONFIG_MISSING', 'audit.directory'],
+  [
+    'a limiter that is none',
+    { ...test0, failures: { limiter: { limit: CANARY } } },
+    'CONFIG_INVALID',
+    'failures.limiter',
+  ],
+  [
+    'a live server without journal',
+    { environment: 'live', keys: { store }, audit: { pseudonymKeys: [{ id: 'k1', secret: SECRET }] } },
+    'CONFIG_MISSING',
+    'audit.directory',
+  ],
+  [
+    'a live server without pseudonym keys',
+    { environment: 'live', keys: { store }, audit: { directory: `/${CANARY}` } },
+    'CONFIG_MISSING',
+    'audit.pseudonymKeys',
+  ],
+  [
+    'a live server without audit options',
+    { environment: 'live', keys: { store } },
+    'CONFIG_MISSING',
+    'audit.directory',
+  ],
   ['no pseudonym key in the list', liveWith({ pseudonymKeys: [] }), 'CONFIG_INVALID', 'audit.pseudonymKeys'],
-  ['a short pseudonym key', liveWith({ pseudonymKeys: [{ id: 'k1', secret: CANARY }] }), 'CONFIG_INVALID', 'audit.pseudonymKeys.0.secret'],
-  ['a pseudonym key without id', liveWith({ pseudonymKeys: [{ secret: SECRET }] }), 'CONFIG_MISSING', 'audit.pseudonymKeys.0.id'],
-  ['a pseudonym key id twice', liveWith({ pseudonymKeys: [{ id: 'k1', secret: SECRET }, { id: 'k1', secret: SECRET }] }), 'CONFIG_CONFLICT', 'audit.pseudonymKeys.1.id'],
+  [
+    'a short pseudonym key',
+    liveWith({ pseudonymKeys: [{ id: 'k1', secret: CANARY }] }),
+    'CONFIG_INVALID',
+    'audit.pseudonymKeys.0.secret',
+  ],
+  [
+    'a pseudonym key without id',
+    liveWith({ pseudonymKeys: [{ secret: SECRET }] }),
+    'CONFIG_MISSING',
+    'audit.pseudonymKeys.0.id',
+  ],
+  [
+    'a pseudonym key id twice',
+    liveWith({
+      pseudonymKeys: [
+        { id: 'k1', secret: SECRET },
+        { id: 'k1', secret: SECRET },
+      ],
+    }),
+    'CONFIG_CONFLICT',
+    'audit.pseudonymKeys.1.id',
+  ],
   ['durability synced', liveWith({ durability: 'synced' }), 'CONFIG_UNSUPPORTED', 'audit.durability'],
   ['a failure mode that does not exist', liveWith({ onFailure: CANARY }), 'CONFIG_INVALID', 'audit.onFailure'],
   ['a sink that is none', liveWith({ sinks: [{ send: CANARY }] }), 'CONFIG_INVALID', 'audit.sinks.0'],
-  ['a sink that acknowledges', liveWith({ sinks: [{ name: 'siem', acks: true, write: async () => undefined }] }), 'CONFIG_UNSUPPORTED', 'audit.sinks.0'],
-  ['a query name with a space', liveWith({ queryNames: ['_count', `${CANARY} x`] }), 'CONFIG_INVALID', 'audit.queryNames.1'],
+  [
+    'a sink that acknowledges',
+    liveWith({ sinks: [{ name: 'siem', acks: true, write: async () => undefined }] }),
+    'CONFIG_UNSUPPORTED',
+    'audit.sinks.0',
+  ],
+  [
+    'a query name with a space',
+    liveWith({ queryNames: ['_count', `${CANARY} x`] }),
+    'CONFIG_INVALID',
+    'audit.queryNames.1',
+  ],
   ['an onEvent that is no function', liveWith({ onEvent: CANARY }), 'CONFIG_INVALID', 'audit.onEvent'],
   ['a service name with a space', { ...test0, service: { name: `${CANARY} x` } }, 'CONFIG_INVALID', 'service.name'],
   ['a clock without hands', { ...test0, clock: { now: () => 0 } }, 'CONFIG_INVALID', 'clock'],
@@ -111,7 +328,12 @@ test('the table has at least 30 rows with names of their own', () => {
 describe('a mistake in the options is found at start:', () => {
   test.each(ROWS)('%s', (_what, options, code, option) => {
     const error = mistake(options)
-    expect([error.name, error.code, error.option, error.docsUrl]).toEqual(['ConfigError', code, option, 'https://healthcloud.ai/docs/api/authentication'])
+    expect([error.name, error.code, error.option, error.docsUrl]).toEqual([
+      'ConfigError',
+      code,
+      option,
+      'https://healthcloud.ai/docs/api/authentication',
+    ])
     expect(error.remedy).toMatch(/^[A-Z`].{5,}\.$/)
     expect(error.message.startsWith(`${option}: `)).toBe(true)
     expect(error.message.endsWith(error.remedy)).toBe(true)
@@ -119,7 +341,15 @@ describe('a mistake in the options is found at start:', () => {
 
   test.each(ROWS)('%s: its error does not hold the value', (_what, options) => {
     const error = mistake(options)
-    const shown = [error.message, error.remedy, error.option, inspect(error, { depth: 10, showHidden: true }), JSON.stringify(error), error.stack ?? '', inspect(error.cause, { depth: 10 })].join('\n')
+    const shown = [
+      error.message,
+      error.remedy,
+      error.option,
+      inspect(error, { depth: 10, showHidden: true }),
+      JSON.stringify(error),
+      error.stack ?? '',
+      inspect(error.cause, { depth: 10 }),
+    ].join('\n')
     expect(shown).not.toContain(CANARY)
     expect(shown).not.toContain(SECRET)
   })
@@ -154,14 +384,38 @@ describe('good options', () => {
     ['a test server with keys alone', test0],
     ['a test server with tokens alone', withTokens({})],
     ['a live server', live],
-    ['optional options given as undefined', { ...test0, tokens: undefined, audit: undefined, transport: { https: undefined }, scopes: undefined }],
+    [
+      'optional options given as undefined',
+      { ...test0, tokens: undefined, audit: undefined, transport: { https: undefined }, scopes: undefined },
+    ],
     ['a pepper', { environment: 'test', keys: { store, pepper: SECRET } }],
-    ['a pepper list that ends with sha256', { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: SECRET }, 'sha256'] } }],
+    [
+      'a pepper list that ends with sha256',
+      { environment: 'test', keys: { store, pepper: [{ id: 'p1', secret: SECRET }, 'sha256'] } },
+    ],
     ['a pepper without padding', { environment: 'test', keys: { store, pepper: SECRET.replaceAll('=', '') } }],
     ['a key set on this machine', withTokens({ jwks: 'http://127.0.0.1:9/jwks' })],
     ['a key set as URL object', withTokens({ jwks: new URL('https://issuer.example/jwks') })],
     ['trusted CIDR blocks', { ...test0, transport: { trustedProxies: ['10.0.0.0/8', 'fd00::/8'] } }],
-    ['a store that is an instance of a class', { environment: 'test', keys: { store: new (class { inner = store; name = 'own'; can = store.can; find = store.find; get = store.get; insert = store.insert; replace = store.replace; update = store.update; list = store.list })() } }],
+    [
+      'a store that is an instance of a class',
+      {
+        environment: 'test',
+        keys: {
+          store: new (class {
+            inner = store
+            name = 'own'
+            can = store.can
+            find = store.find
+            get = store.get
+            insert = store.insert
+            replace = store.replace
+            update = store.update
+            list = store.list
+          })(),
+        },
+      },
+    ],
     ['options without prototype', Object.assign(Object.create(null), test0)],
   ])('%s', (_what, options) => {
     expect(createAuth(options as AuthOptions).health().environment).toMatch(/^(live|test)$/)

@@ -51,7 +51,6 @@ async function done(step: string, work: Promise<Ran>): Promise<Ran> {
 
 /** Builds, packs and installs: what a partner gets from the registry is what is tested. */
 export async function packConsumers(): Promise<Consumers> {
-  await done('build', node([join(ROOT, 'scripts/build.mjs')], ROOT))
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'consumer-')))
   const npm = process.env['npm_execpath']
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]

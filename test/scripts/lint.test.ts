@@ -52,11 +52,6 @@ const rows: Row[] = [
     text: `export function run(value: string | null): string {\n  return value!\n}\n`,
   },
   {
-    rule: 'typescript(unbound-method)',
-    path: 'test/unbound.ts',
-    text: `declare const guards: { require(): void }\nexport const { require } = guards\n`,
-  },
-  {
     rule: 'eslint(max-params)',
     path: 'src/params.ts',
     text: `export function run(a: number, b: number, c: number, d: number): number {\n  return a + b + c + d\n}\n`,

@@ -1,10 +1,24 @@
 import type { RequestListener } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { FRAMEWORKS, serve, type Framework, type RunningServer, type SuiteGuards, type SuiteRoute } from '../http/frameworks.ts'
+import type { AuditEvent } from '../../src/index.ts'
+import {
+  FRAMEWORKS,
+  serve,
+  type Framework,
+  type RunningServer,
+  type SuiteGuards,
+  type SuiteRoute,
+} from '../http/frameworks.ts'
 import { send } from '../http/send.ts'
 import { createWorld, signToken, type World } from '../http/world.ts'
 
-const FOREIGN = { ok: true, kind: 'api-key', organizationId: 'org_1', scopes: new Set(['admin:org', 'read:patients']), keyId: 'key_evil' }
+const FOREIGN = {
+  ok: true,
+  kind: 'api-key',
+  organizationId: 'org_1',
+  scopes: new Set(['admin:org', 'read:patients']),
+  keyId: 'key_evil',
+}
 
 /** Names that our objects, descriptors, claims and options have, each with values that would open or break something. */
 const POLLUTIONS: readonly (readonly [name: string, ...values: readonly unknown[]])[] = [
@@ -96,15 +110,20 @@ interface Pollution {
   readonly value: unknown
 }
 
-const clean = new Set(Object.getOwnPropertyNames(Object.prototype))
+const ROOT: object = Object.getPrototypeOf({}) as object
+const clean = new Set(Object.getOwnPropertyNames(ROOT))
 
 /** Null prototype: with `get` polluted an ordinary descriptor would not do. */
 function pollute({ name, value }: Pollution): void {
-  Object.defineProperty(Object.prototype, name, Object.assign(Object.create(null), { value, configurable: true, writable: true, enumerable: true }))
+  Object.defineProperty(
+    ROOT,
+    name,
+    Object.assign(Object.create(null), { value, configurable: true, writable: true, enumerable: true }),
+  )
 }
 
 function restore(): void {
-  for (const name of Object.getOwnPropertyNames(Object.prototype)) if (!clean.has(name)) Reflect.deleteProperty(Object.prototype, name)
+  for (const name of Object.getOwnPropertyNames(ROOT)) if (!clean.has(name)) Reflect.deleteProperty(ROOT, name)
 }
 
 function polluted<T>(pollution: Pollution | null, work: () => T): T {
@@ -125,9 +144,15 @@ const before = (): void => {
 const handle: SuiteRoute['handle'] = ({ principalOf }) => {
   restore()
   const principal = principalOf()
-  return { body: { org: principal === null ? null : principal.organizationId, admin: principal === null ? null : principal.scopes.has('admin:org') } }
+  return {
+    body: {
+      org: principal === null ? null : principal.organizationId,
+      admin: principal === null ? null : principal.scopes.has('admin:org'),
+    },
+  }
 }
-const built = (guard: (guards: SuiteGuards) => unknown) => (guards: SuiteGuards) => polluted(current, () => guard(guards))
+const built = (guard: (guards: SuiteGuards) => unknown) => (guards: SuiteGuards) =>
+  polluted(current, () => guard(guards))
 
 const ROUTES: readonly SuiteRoute[] = [
   { path: '/v1/me', guards: [built((g) => g.authenticate())], before, handle },
@@ -136,7 +161,12 @@ const ROUTES: readonly SuiteRoute[] = [
   { path: '/v1/patients/:id', guards: [built((g) => g.requireScope('read:patients'))], before, handle },
   { path: '/v1/admin', guards: [built((g) => g.requireScope('admin:org', {}))], before, handle },
   { path: '/v1/any', guards: [built((g) => g.requireAnyScope(['admin:org', 'admin:billing']))], before, handle },
-  { path: '/orgs/:org/x', guards: [built((g) => g.requireOrganization(({ params }) => params['org']))], before, handle },
+  {
+    path: '/orgs/:org/x',
+    guards: [built((g) => g.requireOrganization(({ params }) => params['org']))],
+    before,
+    handle,
+  },
   { path: '/query', guards: [built((g) => g.requireOrganization(({ query }) => query['org']))], before, handle },
 ]
 
@@ -185,7 +215,9 @@ function textOf(what: string, credential: Credential, world: World): string | nu
 type Decision = readonly [what: string, path: string, credential: Credential, status: number, body: unknown]
 
 const GOOD = { org: 'org_1', admin: false }
-const refused = (code: string) => ({ error: expect.objectContaining({ code, docsUrl: 'https://healthcloud.ai/docs/api/authentication' }) })
+const refused = (code: string) => ({
+  error: expect.objectContaining({ code, docsUrl: 'https://healthcloud.ai/docs/api/authentication' }),
+})
 
 const DECISIONS: readonly Decision[] = [
   ['nothing', '/v1/me', nothing, 401, refused('UNAUTHORIZED')],
@@ -195,7 +227,13 @@ const DECISIONS: readonly Decision[] = [
   ['a good token', '/v1/patients/1', (w) => w.token(), 200, GOOD],
   ['a token without kid', '/v1/patients/1', (w) => signToken({ alg: 'RS256', typ: 'JWT' }, payloadOf(w)), 200, GOOD],
   ['a token without client', '/v1/patients/1', without('client_id', 'jti'), 200, GOOD],
-  ['a token without alg', '/v1/me', (w) => signToken({ typ: 'at+jwt', kid: 'k1' }, payloadOf(w)), 401, refused('UNAUTHORIZED')],
+  [
+    'a token without alg',
+    '/v1/me',
+    (w) => signToken({ typ: 'at+jwt', kid: 'k1' }, payloadOf(w)),
+    401,
+    refused('UNAUTHORIZED'),
+  ],
   ['a token without exp', '/v1/me', without('exp'), 401, refused('UNAUTHORIZED')],
   ['a token without iat', '/v1/me', without('iat'), 401, refused('UNAUTHORIZED')],
   ['a token without issuer', '/v1/me', without('iss'), 401, refused('UNAUTHORIZED')],
@@ -222,15 +260,24 @@ function payloadOf(world: World): object {
   return JSON.parse(Buffer.from(world.token().split('.')[1] ?? '', 'base64url').toString('utf8')) as object
 }
 
-async function check(world: World, server: RunningServer, decisions: readonly Decision[]): Promise<void> {
-  for (const [what, path, credential, status, body] of decisions) {
+type Outcome = readonly [what: string, status: number, body: unknown]
+
+async function decide(world: World, server: RunningServer, decisions: readonly Decision[]): Promise<Outcome[]> {
+  const outcomes: Outcome[] = []
+  for (const [what, path, credential] of decisions) {
     const text = textOf(what, credential, world)
     const answer = await send(server.url, { path, headers: text === null ? [] : [['Authorization', `Bearer ${text}`]] })
-    expect([what, answer.status, JSON.parse(answer.body)]).toEqual([what, status, body])
+    outcomes.push([what, answer.status, JSON.parse(answer.body)])
   }
+  return outcomes
 }
 
-const CASES = POLLUTIONS.flatMap(([name, ...values]) => values.map((value, index) => ({ name, value, title: `${name} ${index + 1}` })))
+const expected = (decisions: readonly Decision[]): Outcome[] =>
+  decisions.map(([what, , , status, body]) => [what, status, body])
+
+const CASES = POLLUTIONS.flatMap(([name, ...values]) =>
+  values.map((value, index) => ({ name, value, title: `${name} ${index + 1}` })),
+)
 
 test('the search for pollution is real: the names are seen where nobody guards against them', () => {
   const seen = polluted({ name: 'optional', value: true }, () => Reflect.get({}, 'optional') as unknown)
@@ -241,10 +288,18 @@ describe('polluted before createAuth, while the guards are built and during requ
   test.each(CASES.map((each, index) => [each.title, each, index] as const))('%s', async (_title, pollution, index) => {
     const framework = FRAMEWORKS[index % FRAMEWORKS.length]
     if (framework === undefined) throw new RangeError('no framework')
-    await run(pollution, framework)
+    const { outcomes, events } = await run(pollution, framework)
+    expect(outcomes).toEqual(expected(DECISIONS))
+    expect(new Set(events.map(({ id }) => id)).size).toBe(DECISIONS.length)
+    expect(
+      events.filter(({ env, service, id }) => env !== 'live' || service.name !== 'suite' || !/^[\da-f-]{36}$/.test(id)),
+    ).toEqual([])
   })
 
-  async function run(pollution: Pollution, framework: Framework): Promise<void> {
+  async function run(
+    pollution: Pollution,
+    framework: Framework,
+  ): Promise<{ outcomes: Outcome[]; events: AuditEvent[] }> {
     const creating = createWorld({}, (store) => {
       pollute(pollution)
       return store
@@ -254,11 +309,7 @@ describe('polluted before createAuth, while the guards are built and during requ
     current = pollution
     const server = await serve(pollutedAtTheEnd(framework), [world.auth], { routes: ROUTES })
     try {
-      await check(world, server, DECISIONS)
-      const events = await world.flushed()
-      expect(events).toHaveLength(DECISIONS.length)
-      expect(new Set(events.map(({ id }) => id)).size).toBe(DECISIONS.length)
-      expect(events.filter(({ env, service, id }) => env !== 'live' || service.name !== 'suite' || !/^[\da-f-]{36}$/.test(id))).toEqual([])
+      return { outcomes: await decide(world, server, DECISIONS), events: await world.flushed() }
     } finally {
       current = null
       restore()
@@ -268,31 +319,39 @@ describe('polluted before createAuth, while the guards are built and during requ
   }
 })
 
-describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const))('%s, polluted during requests alone', (_name, framework) => {
-  let world: World
-  let server: RunningServer
+describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const))(
+  '%s, polluted during requests alone',
+  (_name, framework) => {
+    let world: World
+    let server: RunningServer
 
-  beforeAll(async () => {
-    world = await createWorld()
-    server = await serve(pollutedAtTheEnd(framework), [world.auth], { routes: ROUTES })
-  })
+    beforeAll(async () => {
+      world = await createWorld()
+      server = await serve(pollutedAtTheEnd(framework), [world.auth], { routes: ROUTES })
+    })
 
-  afterAll(async () => {
-    current = null
-    restore()
-    await server.close()
-    await world.close()
-  })
-
-  const few = DECISIONS.filter(([what]) => ['nothing', 'a good key on an admin route', 'a token without exp'].includes(what))
-
-  test.each(POLLUTIONS.map(([name, value]) => ({ name, value })).map((each) => [each.name, each] as const))('%s', async (_title, pollution) => {
-    current = pollution
-    try {
-      await check(world, server, few)
-    } finally {
+    afterAll(async () => {
       current = null
       restore()
-    }
-  })
-})
+      await server.close()
+      await world.close()
+    })
+
+    const few = DECISIONS.filter(([what]) =>
+      ['nothing', 'a good key on an admin route', 'a token without exp'].includes(what),
+    )
+
+    test.each(POLLUTIONS.map(([name, value]) => ({ name, value })).map((each) => [each.name, each] as const))(
+      '%s',
+      async (_title, pollution) => {
+        current = pollution
+        try {
+          expect(await decide(world, server, few)).toEqual(expected(few))
+        } finally {
+          current = null
+          restore()
+        }
+      },
+    )
+  },
+)

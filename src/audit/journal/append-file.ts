@@ -9,6 +9,8 @@ export interface JournalFiles {
   write(file: number, bytes: Uint8Array): number
   truncate(file: number, length: number): void
   size(file: number): number
+  /** Names that the open file has; 0: it was deleted. */
+  links(file: number): number
   sync(file: number): void
   close(file: number): void
 }
@@ -19,6 +21,8 @@ export interface AppendFile {
   open(): void
   /** All of the line, or nothing of it. After a failure it must be opened anew. */
   append(line: Uint8Array): void
+  /** Throws where the file was deleted: the system takes every line that is written to it, and nobody will ever read one. */
+  mustExist(): void
   /** Forces it to the disk and closes; closed it is in any case. */
   close(): void
 }
@@ -38,6 +42,7 @@ export const nodeFiles: JournalFiles = Object.freeze({
   write: (file: number, bytes: Uint8Array) => writeSync(file, bytes),
   truncate: ftruncateSync,
   size: (file: number) => fstatSync(file).size,
+  links: (file: number) => fstatSync(file).nlink,
   sync: fdatasyncSync,
   close: closeSync,
 })
@@ -78,6 +83,10 @@ export function createAppendFile(path: string, files: JournalFiles): AppendFile 
         throw error
       }
       end += line.length
+    },
+    mustExist() {
+      if (file !== null && files.links(file) > 0) return
+      throw Object.assign(new Error('The journal was deleted while it was open.'), { code: 'ENOENT' })
     },
     close() {
       try {

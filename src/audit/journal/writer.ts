@@ -30,6 +30,8 @@ export interface JournalSettings {
 const SEGMENT = '00000001.jsonl'
 const NEWLINE = 10
 const PROBE_EVERY_MS = 1000
+/** A deleted file takes lines as if nothing had happened; looking costs a system call. */
+const LOOK_EVERY_MS = 1000
 /** A line is at most 32 KiB. */
 const BUFFER_BYTES = 65_536
 
@@ -44,6 +46,7 @@ export function createJournalWriter(settings: JournalSettings): JournalWriter {
   let failure: Error | null = null
   let good = false
   let probedMs = Number.NEGATIVE_INFINITY
+  let lookedMs = Number.NEGATIVE_INFINITY
 
   const attempt = (work: () => void): void => {
     try {
@@ -54,6 +57,15 @@ export function createJournalWriter(settings: JournalSettings): JournalWriter {
       good = false
       failure = error instanceof Error ? error : new Error('The file system failed.')
     }
+  }
+
+  const put = (text: string): void => {
+    const now = clock.monotonicMs()
+    if (now - lookedMs >= LOOK_EVERY_MS) {
+      lookedMs = now
+      file.mustExist()
+    }
+    file.append(lineOf(text, buffer))
   }
 
   return Object.freeze({
@@ -76,7 +88,7 @@ export function createJournalWriter(settings: JournalSettings): JournalWriter {
       return good
     },
     append(text: string) {
-      if (good) attempt(() => file.append(lineOf(text, buffer)))
+      if (good) attempt(() => put(text))
       return good
     },
     close() {
