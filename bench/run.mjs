@@ -39,7 +39,7 @@ say('Shared and noisy machine: compare within one table. Microseconds; the minim
 if (only !== 'http')
   reportInProcess(await inProcess(quick ? { tokens: 1000, rounds: 8 } : { tokens: 3000, rounds: 25 }))
 if (only !== 'cold') {
-  const options = quick ? { seconds: 1, rounds: 3, warmup: 3 } : { seconds: 2, rounds: 9, warmup: 12 }
+  const options = quick ? { seconds: 1, rounds: 3, warmup: 3 } : { seconds: 2, rounds: 7, warmup: 8 }
   reportHttp(await overHttp({ ...options, frameworks: ['koa', 'fastify', 'express'] }))
 }
 if (only === undefined) writeFileSync(new URL('./RESULTS.md', import.meta.url), `${lines.join('\n')}\n`)

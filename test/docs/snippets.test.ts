@@ -12,7 +12,9 @@ interface Snippet {
   readonly code: string
 }
 
-const SNIPPETS = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', ...markdownIn('docs')].flatMap(snippetsOf)
+const SNIPPETS = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', ...markdownIn('docs')].flatMap(
+  snippetsOf,
+)
 let folder: string
 
 beforeAll(() => {

@@ -77,7 +77,8 @@ export const FRAMEWORKS: readonly Framework[] = [
   fastifyFramework(),
 ]
 
-const authAndGuard = (each: SuiteRoute['guards'][number]) => (typeof each === 'function' ? { auth: 0, guard: each } : each)
+const authAndGuard = (each: SuiteRoute['guards'][number]) =>
+  typeof each === 'function' ? { auth: 0, guard: each } : each
 
 function at<T>(list: readonly T[], index: number): T {
   const item = list[index]

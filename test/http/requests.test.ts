@@ -54,7 +54,9 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
     if (row.method === 'HEAD') {
       expect(body).toBe('')
     } else if (row.code !== undefined) {
-      expect(body).toBe(`{"error":{"code":"${row.code}","message":"${row.message}","requestId":"${requestId}","docsUrl":"${DOCS}"}}`)
+      expect(body).toBe(
+        `{"error":{"code":"${row.code}","message":"${row.message}","requestId":"${requestId}","docsUrl":"${DOCS}"}}`,
+      )
     } else if (row.answer !== undefined) {
       expect(JSON.parse(body)).toEqual(row.answer)
     }
@@ -74,12 +76,25 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
     const events = (await world.flushed()).filter((event) => event.requestId === requestId)
     expect(events).toHaveLength(row.event === null ? 0 : 1)
     if (row.event !== null) {
-      expect(events[0]).toMatchObject({ kind: 'access', name: 'request', env: 'live', http: { status: row.status }, delivered: row.method === 'HEAD' ? 'none' : 'full', ...row.event })
+      expect(events[0]).toMatchObject({
+        kind: 'access',
+        name: 'request',
+        env: 'live',
+        http: { status: row.status },
+        delivered: row.method === 'HEAD' ? 'none' : 'full',
+        ...row.event,
+      })
     }
   }
 
   test('a call with a rotated key is told when the key ends, and its event says so', async () => {
-    const answer = await send(server.url, { path: '/v1/me', headers: [['Authorization', `Bearer ${world.keys['grace']}`], ['X-Request-Id', 'grace']] })
+    const answer = await send(server.url, {
+      path: '/v1/me',
+      headers: [
+        ['Authorization', `Bearer ${world.keys['grace']}`],
+        ['X-Request-Id', 'grace'],
+      ],
+    })
     const event = (await world.flushed()).find(({ requestId }) => requestId === 'grace')
     expect(event?.actor.graceEnds).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
     expect(answer.headers['healthcloud-key-expires']).toBe(new Date(event?.actor.graceEnds ?? '').toUTCString())

@@ -36,7 +36,9 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
         method: row.method ?? 'GET',
         path: row.path ?? '/v1/me',
         headers: [
-          ...(typeof authorization === 'string' ? [authorization] : authorization).map((value) => ['Authorization', value] as const),
+          ...(typeof authorization === 'string' ? [authorization] : authorization).map(
+            (value) => ['Authorization', value] as const,
+          ),
           ['X-Request-Id', `tls-${index}`],
           ...(row.headers?.(world) ?? []),
           ...(row.body === undefined ? [] : ([['Content-Type', 'application/json']] as const)),
@@ -71,7 +73,10 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
     ])('refuses %s', async (_what, name, keyId) => {
       const { status, body, headers } = await send(server.url, {
         path: '/v1/patients/1',
-        headers: [['Authorization', `Bearer ${world.keys[name]}`], ['X-Request-Id', `plain-${name}`]],
+        headers: [
+          ['Authorization', `Bearer ${world.keys[name]}`],
+          ['X-Request-Id', `plain-${name}`],
+        ],
       })
       expect(status).toBe(403)
       expect(JSON.parse(body)).toMatchObject({ error: { code: 'HTTPS_REQUIRED', message: HTTPS_REQUIRED } })
@@ -83,7 +88,11 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
     test('believes no forwarded header', async () => {
       const { status } = await send(server.url, {
         path: '/v1/patients/1',
-        headers: [['Authorization', `Bearer ${world.keys['good']}`], ['X-Forwarded-Proto', 'https'], ['X-Forwarded-For', '203.0.113.9']],
+        headers: [
+          ['Authorization', `Bearer ${world.keys['good']}`],
+          ['X-Forwarded-Proto', 'https'],
+          ['X-Forwarded-For', '203.0.113.9'],
+        ],
       })
       expect(status).toBe(403)
     })
@@ -105,7 +114,8 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
       await world.close()
     })
 
-    const call = (headers: readonly (readonly [string, string])[]) => send(proxy.url, { path: '/v1/patients/1', headers })
+    const call = (headers: readonly (readonly [string, string])[]) =>
+      send(proxy.url, { path: '/v1/patients/1', headers })
 
     test.each([
       ['https at the proxy', 'good', 'https', '198.51.100.7', 200, null, '198.51.100.7'],
@@ -122,7 +132,11 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
         ['X-Request-Id', `proxy-${what.replaceAll(' ', '-')}`],
       ])
       const event = (await world.flushed()).find(({ requestId }) => requestId === `proxy-${what.replaceAll(' ', '-')}`)
-      expect({ status: answer.status, reason: event?.reason, client: event?.client }).toEqual({ status, reason, client: { ip, via: 1 } })
+      expect({ status: answer.status, reason: event?.reason, client: event?.client }).toEqual({
+        status,
+        reason,
+        client: { ip, via: 1 },
+      })
     })
 
     test('a forged left entry does not count', async () => {
@@ -138,7 +152,11 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
     test('a call past the proxy has no known address, and fails an allowlist', async () => {
       const answer = await send(server.url, {
         path: '/v1/patients/1',
-        headers: [['Authorization', `Bearer ${world.keys['elsewhere']}`], ['X-Forwarded-Proto', 'https'], ['X-Request-Id', 'past']],
+        headers: [
+          ['Authorization', `Bearer ${world.keys['elsewhere']}`],
+          ['X-Forwarded-Proto', 'https'],
+          ['X-Request-Id', 'past'],
+        ],
       })
       expect(answer.status).toBe(403)
       const event = (await world.flushed()).find(({ requestId }) => requestId === 'past')

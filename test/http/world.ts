@@ -75,14 +75,21 @@ export function recordOf(key: string, id: string, more: Partial<KeyRecord> = {})
 
 /** A key of the documented form: 16 characters that need no check. */
 export function key16(environment: 'live' | 'test' = 'live'): string {
-  const body = randomBytes(24).toString('base64').replaceAll(/[^A-Za-z0-9]/g, '').padEnd(16, 'x').slice(0, 16)
+  const body = randomBytes(24)
+    .toString('base64')
+    .replaceAll(/[^A-Za-z0-9]/g, '')
+    .padEnd(16, 'x')
+    .slice(0, 16)
   return `hc_${environment}_sk_${body}`
 }
 
 const SECRET = Buffer.alloc(32, 7).toString('base64')
 
 /** A live server's auth with a key for every state, real journal and all, HTTPS off unless told otherwise. */
-export async function createWorld(more: Partial<AuthOptions> = {}, wrap: (store: KeyStore) => KeyStore = (s) => s): Promise<World> {
+export async function createWorld(
+  more: Partial<AuthOptions> = {},
+  wrap: (store: KeyStore) => KeyStore = (s) => s,
+): Promise<World> {
   const directory = mkdtempSync(path.join(tmpdir(), 'hc-auth-'))
   const events: AuditEvent[] = []
   const keys = {
@@ -101,7 +108,14 @@ export async function createWorld(more: Partial<AuthOptions> = {}, wrap: (store:
     test: key16('test'),
     unknown: key16(),
   }
-  const all: Scope[] = ['read:patients', 'write:patients', 'read:observations', 'write:observations', 'exec:agents', 'admin:org']
+  const all: Scope[] = [
+    'read:patients',
+    'write:patients',
+    'read:observations',
+    'write:observations',
+    'exec:agents',
+    'admin:org',
+  ]
   const now = Date.now()
   const memory = memoryKeyStore([
     recordOf(keys.documented, 'key_documented'),
@@ -112,8 +126,16 @@ export async function createWorld(more: Partial<AuthOptions> = {}, wrap: (store:
     recordOf(keys.other, 'key_other', { organizationId: 'org_2', scopes: all }),
     recordOf(keys.revoked, 'key_revoked', { revokedAt: new Date(now - 1000), revokedReason: 'leaked' }),
     recordOf(keys.expired, 'key_expired', { expiresAt: new Date(now - 1000) }),
-    recordOf(keys.grace, 'key_grace', { rotatedAt: new Date(now - 1000), validUntil: new Date(now + DAY), replacedBy: 'key_new' }),
-    recordOf(keys.rotatedOut, 'key_rotatedOut', { rotatedAt: new Date(now - 2 * DAY), validUntil: new Date(now - DAY), replacedBy: 'key_new' }),
+    recordOf(keys.grace, 'key_grace', {
+      rotatedAt: new Date(now - 1000),
+      validUntil: new Date(now + DAY),
+      replacedBy: 'key_new',
+    }),
+    recordOf(keys.rotatedOut, 'key_rotatedOut', {
+      rotatedAt: new Date(now - 2 * DAY),
+      validUntil: new Date(now - DAY),
+      replacedBy: 'key_new',
+    }),
     recordOf(keys.elsewhere, 'key_elsewhere', { allowedCidrs: ['203.0.113.0/24', '2001:db8::/32'] }),
     recordOf(keys.loopback, 'key_loopback', { allowedCidrs: ['127.0.0.0/8'] }),
     recordOf(keys.test, 'key_test'),

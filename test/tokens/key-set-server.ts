@@ -67,7 +67,7 @@ export const FAILURES: readonly (readonly [name: string, answer: Answer])[] = [
   ],
   ['10 MiB', (response) => void response.end(`{"keys":[${' '.repeat(10_485_760)}]}`)],
   ['silence', () => undefined],
-  ['headers and then silence', (response) => void response.writeHead(200).flushHeaders()],
+  ['headers and then silence', (response) => response.writeHead(200).flushHeaders()],
   ['a slow drip', drip],
 ]
 
