@@ -9,7 +9,7 @@ const MAX_CODE_LINES = 250
 const PLACES = [
   { at: /^src\/lib\//, floor: 0, name: 'ground' },
   { at: /^src\/(scopes|principal|decision|errors)\.ts$/, floor: 1, name: 'words' },
-  { at: /^src\/(keys\/store|audit\/sink|audit\/event)\.ts$/, floor: 1, name: 'words' },
+  { at: /^src\/(keys\/store|keys\/stored-record|audit\/sink|audit\/event)\.ts$/, floor: 1, name: 'words' },
   { at: /^src\/(index|audit\/index|server\/index)\.ts$/, floor: 5, name: 'doors', part: (path) => path },
   { at: /^src\/(request|keys|tokens|audit)\//, floor: 2, name: 'rooms', part: segment(1) },
   { at: /^src\/(stores|sinks)\//, floor: 3, name: 'drivers', part: driverOf },

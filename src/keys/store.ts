@@ -1,33 +1,10 @@
-import type { Environment } from '../principal.ts'
+import type { KeyRecord } from './stored-record.ts'
 
 /** What a store rejects with; part of the port, so that a driver needs nothing else. */
 export { StoreCapabilityError, StoreConflict } from '../errors.ts'
-
-/** An API key as it is stored. Holds a digest, never the key. Records are never deleted: they are evidence. */
-export interface KeyRecord {
-  /** `key_…` */
-  readonly id: string
-  readonly organizationId: string
-  readonly environment: Environment
-  readonly name: string
-  readonly scopes: readonly string[]
-  /** Prefix and last four characters, for people: `hc_live_sk_…pQr1`. */
-  readonly hint: string
-  /** `<pepperId or 'sha256'>:<base64url>` */
-  readonly digest: string
-  /** CIDR blocks; empty: any address. */
-  readonly allowedCidrs: readonly string[]
-  readonly createdAt: Date
-  readonly createdBy: string
-  readonly expiresAt: Date | null
-  readonly rotatedAt: Date | null
-  /** Rotation deadline: the key is valid strictly before it. */
-  readonly validUntil: Date | null
-  readonly replacedBy: string | null
-  readonly revokedAt: Date | null
-  readonly revokedReason: string | null
-  readonly lastUsedAt: Date | null
-}
+/** How a store that keeps texts writes and reads a record, and what a change may do to it. */
+export { changedRecord, isOnlyUse, isRotationOf, recordOfText, textOfRecord } from './stored-record.ts'
+export type { KeyRecord } from './stored-record.ts'
 
 /** What a look-up asks with. `reveal` gives the key itself; the introspection store alone calls it. */
 export interface KeyLookup {
@@ -56,7 +33,11 @@ export interface KeyStore {
   get(id: string, context: StoreContext): Promise<KeyRecord | null>
   /** Rejects with `StoreConflict` where the id or the digest is taken. */
   insert(record: KeyRecord): Promise<void>
-  /** One transaction; rejects with `StoreConflict` if `old` has changed. */
+  /**
+   * One transaction. `old` is the record as it was read, with the rotation (`rotatedAt`, `validUntil`, `replacedBy`) in it;
+   * rejects with `StoreConflict` if the stored one has changed since, its last use excepted (`isRotationOf`), or if the id
+   * or digest of `fresh` is taken.
+   */
   replace(old: KeyRecord, fresh: KeyRecord): Promise<void>
   update(id: string, change: Partial<KeyRecord>): Promise<KeyRecord>
   /** In order of id; `after` is the last id of the page before. */

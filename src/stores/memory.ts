@@ -1,4 +1,13 @@
-import { StoreConflict, type KeyChange, type KeyLookup, type KeyRecord, type KeyStore } from '../keys/store.ts'
+import {
+  changedRecord,
+  isOnlyUse,
+  isRotationOf,
+  StoreConflict,
+  type KeyChange,
+  type KeyLookup,
+  type KeyRecord,
+  type KeyStore,
+} from '../keys/store.ts'
 import { frozenCopy } from '../lib/frozen-copy.ts'
 
 interface Query {
@@ -36,7 +45,7 @@ export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
     },
     update: async (id: string, change: Partial<KeyRecord>) => {
       const record = table.change(id, change)
-      if (Object.keys(change).some((name) => name !== 'lastUsedAt')) tell({ keyId: id })
+      if (!isOnlyUse(change)) tell({ keyId: id })
       return record
     },
     list: async (query: Query) => table.page(query),
@@ -80,10 +89,10 @@ function createTable() {
       mustBeFree(record)
       put(record)
     },
-    change: (id: string, { digest: _digest, id: _id, ...change }: Partial<KeyRecord>) => {
+    change: (id: string, change: Partial<KeyRecord>) => {
       const record = ids.get(id)
       if (record === undefined) throw new StoreConflict('No record has this id.')
-      put({ ...record, ...change })
+      put(changedRecord(record, change))
       return frozenCopy(ids.get(id) ?? record)
     },
     replace: (old: KeyRecord, fresh: KeyRecord) => {
@@ -102,20 +111,4 @@ function createTable() {
         .map((record) => frozenCopy(record))
     },
   }
-}
-
-/** What a rotation sets; and what is written outside of any order. */
-const SET_BY_ROTATION: ReadonlySet<string> = new Set(['rotatedAt', 'validUntil', 'replacedBy'])
-
-/** `old` is the record as it was read, with the rotation in it: everything else must still be as it is stored. */
-function isRotationOf(stored: KeyRecord, old: KeyRecord): boolean {
-  const now = new Map<string, unknown>(Object.entries(stored))
-  return Object.entries(old).every(([name, member]) => {
-    if (name === 'lastUsedAt') return true
-    return SET_BY_ROTATION.has(name) ? now.get(name) === null : isSame(now.get(name), member)
-  })
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
 }
