@@ -62,14 +62,17 @@ export interface Denial {
   /** Scopes for `INSUFFICIENT_SCOPE`: those missing (for the message) and all required ones (for the challenge). */
   readonly scopes: { readonly missing: readonly string[]; readonly required: readonly string[] } | null
   readonly retryAfterSeconds: number | null
+  /** It took a look-up, a cached miss or a signature check to find out: such refusals count as failed attempts. */
+  readonly cost: boolean
 }
 
 export function deny(
   reason: Reason,
   credential: CredentialKind | null = null,
-  more: Partial<Pick<Denial, 'actor' | 'scopes' | 'retryAfterSeconds'>> = {},
+  more: Partial<Pick<Denial, 'actor' | 'scopes' | 'retryAfterSeconds' | 'cost'>> = {},
 ): Denial {
-  return Object.freeze({ ok: false, reason, credential, actor: null, scopes: null, retryAfterSeconds: null, ...more })
+  const nothing = { actor: null, scopes: null, retryAfterSeconds: null, cost: false }
+  return Object.freeze({ ok: false, reason, credential, ...nothing, ...more })
 }
 
 /** What the caller is told. */

@@ -13,8 +13,11 @@ import { createLookUps, type LookedUp, type LookUps, type Question } from './loo
 import { isKeyId, statusOf } from './record.ts'
 import type { KeyStore } from './store.ts'
 
-/** Seconds until the caller's failure budget is whole again; 0: within budget. Asked only before a look-up of a key that is not cached. */
-export type BudgetCheck = () => number
+/**
+ * Asked only before a look-up of a key that is not cached. 0: it may start; else the seconds until the caller's budget of
+ * failed attempts is whole again.
+ */
+export type BudgetCheck = () => number | Promise<number>
 
 export type IssuingKeyState = 'good' | 'bad' | 'unavailable'
 
@@ -54,7 +57,7 @@ export interface KeyVerifierSettings extends CacheTimes {
 
 type Found = Identity | Denial
 
-const UNKNOWN: Denial = deny('key_unknown', 'api-key')
+const UNKNOWN: Denial = deny('key_unknown', 'api-key', { cost: true })
 
 /** Verifies API keys against a store: from memory where the key was looked up lately, else by one look-up at a time. */
 export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
@@ -100,13 +103,22 @@ function createVerify(settings: KeyVerifierSettings, known: KnownKeys, lookUps: 
   const { environment, clock } = settings
 
   /** Why a key that is not cached is refused without a look-up; `null`: it is not. */
-  const refusal = (slot: string, key: string, overBudget: BudgetCheck): Denial | null => {
+  const refusal = (slot: string, key: string): Denial | null => {
     if (known.missed(slot)) return UNKNOWN
     const named = environmentOf(key)
     if (named === null) return deny('key_malformed', 'api-key')
-    if (named !== environment) return deny('environment_mismatch', 'api-key')
-    const retryAfterSeconds = lookUps.underWay(slot) ? 0 : overBudget()
-    return retryAfterSeconds > 0 ? deny('rate_limited', 'api-key', { retryAfterSeconds }) : null
+    return named === environment ? null : deny('environment_mismatch', 'api-key')
+  }
+  const lookUp = async (slot: string, key: string): Promise<Found> => {
+    const answer = await lookUps.find(byKey(settings, slot, key))
+    return outcomeOf(orStale(answer, known.stale(slot)), clock.now(), true)
+  }
+  /** Whoever had to wait for his budget may find that somebody has looked the key up meanwhile. */
+  const admitted = (slot: string, key: string, retryAfterSeconds: number): Found | Promise<Found> => {
+    if (retryAfterSeconds > 0) return deny('rate_limited', 'api-key', { retryAfterSeconds })
+    const cached = known.fresh(slot)
+    if (cached !== null) return outcomeOf(cached, clock.now())
+    return known.missed(slot) ? UNKNOWN : lookUp(slot, key)
   }
 
   return (key, overBudget) => {
@@ -114,11 +126,11 @@ function createVerify(settings: KeyVerifierSettings, known: KnownKeys, lookUps: 
     const slot = hash('sha256', key, 'base64url')
     const cached = known.fresh(slot)
     if (cached !== null) return outcomeOf(cached, clock.now())
-    const refused = known.stale(slot) === null ? refusal(slot, key, overBudget) : null
+    if (known.stale(slot) !== null) return lookUp(slot, key)
+    const refused = refusal(slot, key)
     if (refused !== null) return refused
-    return lookUps
-      .find(byKey(settings, slot, key))
-      .then((answer) => outcomeOf(orStale(answer, known.stale(slot)), clock.now()))
+    const wait = lookUps.underWay(slot) ? 0 : overBudget()
+    return typeof wait === 'number' ? admitted(slot, key, wait) : wait.then((seconds) => admitted(slot, key, seconds))
   }
 }
 
@@ -158,14 +170,14 @@ function byId({ store }: KeyVerifierSettings, slot: string, id: string): Questio
   return { slot, ask: (signal) => store.get(id, { signal }), fits: (record) => record.id === id }
 }
 
-function outcomeOf(found: LookedUp, now: number): Found {
+function outcomeOf(found: LookedUp, now: number, cost = false): Found {
   if (found === 'key_unknown') return UNKNOWN
   if (typeof found === 'string') return deny(found, 'api-key')
   const { identity } = found
   const status = statusOf(found.revoked, identity, now)
   if (status === 'active' || status === 'grace') return identity
   const { organizationId, keyId, subject, tokenId } = identity
-  return deny(`key_${status}`, 'api-key', { actor: { organizationId, keyId, subject, tokenId } })
+  return deny(`key_${status}`, 'api-key', { actor: { organizationId, keyId, subject, tokenId }, cost })
 }
 
 /** A key of the other environment vouches for nothing here. */

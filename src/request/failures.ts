@@ -1,6 +1,7 @@
 import { addressGroup } from '../lib/cidr.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createVerdicts, type Limiter } from './limiter.ts'
+import { createPlaces } from './places.ts'
 import { putNewest } from './put-newest.ts'
 
 export interface FailureSettings {
@@ -18,6 +19,14 @@ export interface FailureBudget {
   count(address: string | null): void
   /** Whole seconds until this address is within budget again; 0: it is. */
   over(address: string | null): number
+  /**
+   * Asks for one look-up. 0: it may start, and holds a place of the budget until `release`; else the seconds to wait. Where
+   * the look-ups under way may use the budget up, the answer waits for theirs: otherwise any number of attempts that come
+   * at the same time would all be within it.
+   */
+  admit(address: string | null): number | Promise<number>
+  /** The look-up has ended, and was counted where it failed. */
+  release(address: string | null): void
 }
 
 interface Window {
@@ -32,26 +41,36 @@ export function createFailureBudget(settings: FailureSettings): FailureBudget {
   const windowMs = windowSeconds * 1000
   const windows = new Map<string, Window>()
   const verdicts = limiter === undefined ? null : createVerdicts(limiter, windowMs, clock)
+
+  const failuresOf = (group: string, nowMs: number): Window | null => {
+    const window = windows.get(group)
+    return window !== undefined && nowMs < window.endsMs ? window : null
+  }
+  const secondsOver = (group: string): number => {
+    const nowMs = clock.monotonicMs()
+    const refused = verdicts?.refusedUntilMs(group) ?? 0
+    if (refused > nowMs) return seconds(refused - nowMs)
+    if (verdicts?.answering(nowMs) === true) return 0
+    const window = failuresOf(group, nowMs)
+    return window === null || window.failures < max ? 0 : seconds(window.endsMs - nowMs)
+  }
+  const places = createPlaces({
+    secondsOver,
+    free: (group, taken) => taken + (failuresOf(group, clock.monotonicMs())?.failures ?? 0) < max,
+  })
+
   return Object.freeze({
     count: (address: string | null) => {
       const group = groupOf(address)
       const nowMs = clock.monotonicMs()
-      const known = windows.get(group)
-      if (known !== undefined && nowMs < known.endsMs) known.failures += 1
+      const known = failuresOf(group, nowMs)
+      if (known !== null) known.failures += 1
       else putNewest(windows, group, { failures: 1, endsMs: nowMs + windowMs })
       verdicts?.ask(group)
     },
-    over: (address: string | null) => {
-      if (windows.size === 0) return 0
-      const group = groupOf(address)
-      const nowMs = clock.monotonicMs()
-      const refused = verdicts?.refusedUntilMs(group) ?? 0
-      if (refused > nowMs) return seconds(refused - nowMs)
-      if (verdicts?.answering(nowMs) === true) return 0
-      const window = windows.get(group)
-      if (window === undefined || nowMs >= window.endsMs || window.failures < max) return 0
-      return seconds(window.endsMs - nowMs)
-    },
+    over: (address: string | null) => (windows.size === 0 ? 0 : secondsOver(groupOf(address))),
+    admit: (address: string | null) => places.admit(groupOf(address)),
+    release: (address: string | null) => places.release(groupOf(address)),
   })
 }
 

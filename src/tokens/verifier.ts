@@ -6,7 +6,7 @@ import type { ScopeCatalogue } from '../scopes.ts'
 import { createBoundedCache } from './bounded-cache.ts'
 import { claimsIssuer, isEarly, isExpired, readClaims, readIdentity, type Claims } from './claims.ts'
 import { createCompactParser, MAX_TOKEN_LENGTH, type Compact } from './compact.ts'
-import { findKey } from './find-key.ts'
+import { findKey, type NoKey } from './find-key.ts'
 import { mediaType } from './header.ts'
 import { parseKeySet, type KeySet, type KeySetHealth, type PublicKey } from './key-set.ts'
 import { createLocalKeySet } from './local-key-set.ts'
@@ -70,19 +70,20 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
     // Before any key is looked for: a token of another issuer must not cause a fetch.
     if (!claimsIssuer(compact.payload, settings.issuer)) return refuse('jwt_issuer')
     return whenKnown(findKey(keySet, header, compact), (key) => {
-      if (typeof key === 'string') return refuse(key)
+      // Only a token without `kid` that no key verifies has cost signature checks and is still of unknown key.
+      if (typeof key === 'string') return refuse(key, { cost: costsChecks(key, header.kid) })
       const verified = accept(parts, compact, key)
       if (isDenial(verified)) return verified
       cache.set(slot, verified)
-      return vouched(verified.identity)
+      return vouched(verified.identity, true)
     })
   }
   const verifyAgain = (verified: Verified, slot: string, token: string): Found | Promise<Found> => {
     const late = checkTimes(verified)
-    if (late !== null) return refuse(late, verified.identity)
+    if (late !== null) return refuse(late, { actor: verified.identity })
     return whenKnown(keySet.current(), (keys) => {
-      if (keys === null) return refuse('jwks_unavailable', verified.identity)
-      if (keys.includes(verified.key)) return vouched(verified.identity)
+      if (keys === null) return refuse('jwks_unavailable', { actor: verified.identity })
+      if (keys.includes(verified.key)) return vouched(verified.identity, false)
       cache.delete(slot)
       return verifyNew(token, slot)
     })
@@ -92,13 +93,18 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
     if (isExpired((identity.expiresAt ?? 0) / 1000, tolerance, now)) return 'jwt_expired'
     return notBefore !== null && isEarly(notBefore, tolerance, now) ? 'jwt_not_yet_valid' : null
   }
-  /** A revoked key takes the tokens with it that were issued to it. */
-  const vouched = (identity: Identity): Found | Promise<Found> => {
+  /** A revoked key takes the tokens with it that were issued to it. `cost`: the signature was checked just now. */
+  const vouched = (identity: Identity, cost: boolean): Found | Promise<Found> => {
     if (issuingKey === null) return identity
-    if (identity.keyId === null) return issuingKey.mode === 'named' ? identity : refuse('jwt_issuing_key', identity)
-    return whenKnown(issuingKey.check(identity.keyId), (state) => {
-      if (state === 'good') return identity
-      return refuse(state === 'bad' ? 'jwt_issuing_key' : 'store_unavailable', identity)
+    if (identity.keyId === null) {
+      return issuingKey.mode === 'named' ? identity : refuse('jwt_issuing_key', { actor: identity, cost })
+    }
+    const state = issuingKey.check(identity.keyId)
+    const lookedUp = state instanceof Promise
+    return whenKnown(state, (known) => {
+      if (known === 'good') return identity
+      if (known === 'unavailable') return refuse('store_unavailable', { actor: identity })
+      return refuse('jwt_issuing_key', { actor: identity, cost: cost || lookedUp })
     })
   }
 
@@ -124,8 +130,8 @@ function createKeySet({ jwks, algorithms }: TokenSettings, clock: Clock): KeySet
 function accept(parts: TokenVerifierSettings, { payload }: Compact, key: PublicKey): Verified | Denial {
   const { settings, environment, catalogue, clock } = parts
   const claims = readClaims(payload, settings, clock.now())
-  if (typeof claims === 'string') return refuse(claims, actorOf(readIdentity(payload, settings)))
-  if (claims.environment !== environment) return refuse('environment_mismatch', actorOf(claims))
+  if (typeof claims === 'string') return refuse(claims, { actor: actorOf(readIdentity(payload, settings)), cost: true })
+  if (claims.environment !== environment) return refuse('environment_mismatch', { actor: actorOf(claims), cost: true })
   const identity = createIdentity({
     kind: 'access-token',
     organizationId: claims.organization,
@@ -157,8 +163,16 @@ function actorOf(claims: Claims | string): KnownActor | null {
   return { organizationId: organization, keyId: keyIdOf(claims), subject, tokenId }
 }
 
-function refuse(reason: Reason, actor: KnownActor | null = null): Denial {
-  if (actor === null) return deny(reason, 'access-token')
+/** A token without `kid` is of unknown key once the keys that it might mean have been tried. */
+function costsChecks(why: NoKey, kid: string | null): boolean {
+  return why === 'jwt_signature' || (why === 'jwt_unknown_key' && kid === null)
+}
+
+function refuse(
+  reason: Reason,
+  { actor = null, cost = false }: { actor?: KnownActor | null; cost?: boolean } = {},
+): Denial {
+  if (actor === null) return deny(reason, 'access-token', { cost })
   const { organizationId, keyId, subject, tokenId } = actor
-  return deny(reason, 'access-token', { actor: Object.freeze({ organizationId, keyId, subject, tokenId }) })
+  return deny(reason, 'access-token', { actor: Object.freeze({ organizationId, keyId, subject, tokenId }), cost })
 }

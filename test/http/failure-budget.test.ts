@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AuthOptions } from '../../src/index.ts'
+import { memoryKeyStore } from '../../src/stores/memory.ts'
 import { newKey, NO_FEED, recordOf, spied, START } from '../keys/parts.ts'
 import { FRAMEWORKS } from './frameworks.ts'
 import { onAll, onEvery, openWorld, type OutageWorld } from './outage-world.ts'
@@ -31,6 +32,10 @@ const token = (claims: object = {}) =>
 
 /** The good one with another signature. */
 const forged = (good = token()) => `${good.split('.').slice(0, 2).join('.')}.${randomBytes(256).toString('base64url')}`
+
+/** Its header is the documented one. */
+const unnamed = (good: string) =>
+  [Buffer.from('{"alg":"RS256","typ":"JWT"}').toString('base64url'), ...good.split('.').slice(1)].join('.')
 
 function prepare(options: Partial<AuthOptions> = {}, keys: Partial<AuthOptions['keys']> = {}) {
   const spy = spied(
@@ -85,6 +90,43 @@ describe('unknown keys of the 16-character form', () => {
       expect(await outcome(KNOWN)).toBe('200 null')
       expect(await outcome(key16())).toBe('401 key_unknown')
       expect(asked()).toBe(102)
+    },
+  )
+})
+
+describe('attempts at the same time', () => {
+  /** Answers after a while, so that all of a burst are under way at once. */
+  const slow = (keys: readonly string[] = []) => {
+    const memory = memoryKeyStore(keys.map((key) => recordOf(key)))
+    const spy = spied([], {
+      can: NO_FEED,
+      find: async (lookup, context) => {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        return memory.find(lookup, context)
+      },
+    })
+    return { ...spy, options: { ...few(), keys: { store: spy.store, timeoutMs: 5000 } } }
+  }
+
+  onEvery(
+    'cost no more look-ups than the budget has',
+    () => slow(),
+    async ({ burst }, { asked }) => {
+      const keys = Array.from({ length: 300 }, () => key16())
+      expect(await burst(keys, 300)).toEqual({ 401: MAX, 429: 300 - MAX })
+      expect(asked()).toBe(MAX)
+    },
+  )
+
+  onAll(
+    'are all served where their keys are good, however many more they are than the budget has',
+    () => {
+      const keys = Array.from({ length: 100 }, () => newKey())
+      return { ...slow(keys), keys }
+    },
+    async ({ burst }, { keys, asked }) => {
+      expect(await burst(keys, 100)).toEqual({ 200: 100 })
+      expect(asked()).toBe(100)
     },
   )
 })
@@ -163,8 +205,10 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
       ['a good call', 0, () => CACHED, '200 null'],
       ['an unknown key', 1, () => newKey(), '401 key_unknown'],
       ['a miss from the cache', 1, () => missed, '401 key_unknown'],
-      ['an expired key from the cache', 1, () => EXPIRED, '401 key_expired'],
+      ['an expired key from the cache', 0, () => EXPIRED, '401 key_expired'],
+      ['a token of another issuer', 0, () => now(() => ({ iss: 'https://other.example' })), '401 jwt_issuer'],
       ['a forged token', 1, () => forged(now()), '401 jwt_signature'],
+      ['a forged token without kid', 1, () => forged(unnamed(now())), '401 jwt_unknown_key'],
       ['an expired token', 1, () => now((at) => ({ iat: at - 3600, exp: at - 60 })), '401 jwt_expired'],
       ['a token for somebody else', 1, () => now(() => ({ aud: 'https://other.example' })), '401 jwt_audience'],
       ['a token of the other environment', 1, () => now(() => ({ env: 'test' })), '401 environment_mismatch'],

@@ -320,6 +320,7 @@ describe('a refusal', () => {
       actor,
       scopes: null,
       retryAfterSeconds: null,
+      cost: true,
     })
     expect(denialOf(verifier.verify(signToken({ ...claims, ...more }, stranger)))).toMatchObject({
       reason: 'jwt_signature',
