@@ -130,26 +130,28 @@ type ErrorHandler = (
   next: (error?: unknown) => void,
 ) => void
 
-/** Routes that answer `OrganizationMismatch` already, with the methods that they do so for. */
+/** Routes and applications that answer `OrganizationMismatch` already, with the methods that they do so by. */
 const answering = new WeakMap<object, Set<string>>()
 
 /**
- * `auth.assertOrganization` throws in the handler, where only an error handler behind it on the same route can give our
- * answer: one is added to the route when its guard first passes, for the guard's own method.
+ * `auth.assertOrganization` throws in the handler, where only an error handler behind it can give our answer. One is added
+ * when a guard first passes: to its route, for its own method; where it stands on no route (`app.use(guard)`), to the
+ * application, behind all that is there.
  */
-function answerMismatches(kit: AdapterKit, { route }: ExpressRequestLike, handle: ExpressGuard): void {
-  if (typeof route !== 'object' || route === null) return
-  const method = guardMethod(route, handle)
-  const known = answering.get(route)
-  if (method === null || known?.has(method) === true) return
-  answering.set(route, (known ?? new Set<string>()).add(method))
+function answerMismatches(kit: AdapterKit, { route, app }: ExpressRequestLike, handle: ExpressGuard): void {
+  const ofRoute = typeof route === 'object' && route !== null ? guardMethod(route, handle) : null
+  const [host, method] = ofRoute === null ? [app, 'use'] : [route, ofRoute]
+  if ((typeof host !== 'object' && typeof host !== 'function') || host === null) return
+  const known = answering.get(host)
+  if (known?.has(method) === true) return
+  answering.set(host, (known ?? new Set<string>()).add(method))
   const onError: ErrorHandler = (error, request, _response, next) => {
     const refusal = isMismatch(error) ? kit.mismatch(request) : null
     if (refusal === null) next(error)
     else kit.send(refusal.exchange, refusal.answer)
   }
-  const register: unknown = Reflect.get(route, method)
-  if (typeof register === 'function') Reflect.apply(register, route, [onError])
+  const register: unknown = Reflect.get(host, method)
+  if (typeof register === 'function') Reflect.apply(register, host, [onError])
 }
 
 /** The method that the guard stands on the route for; `null` where it does not stand there (`app.use(guard)`). */

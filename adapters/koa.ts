@@ -5,6 +5,7 @@ import {
   checkPublicReason,
   isMismatch,
   ownStrings,
+  passHeaders,
   withoutTrailingSlash,
   type AdapterKit,
   type AuditHandle,
@@ -129,11 +130,24 @@ function follow(
     (error: unknown) => {
       exchange.handlerDone = true
       const refusal = isMismatch(error) ? kit.mismatch(context.req) : null
-      if (refusal === null) throw error
+      if (refusal === null) {
+        keepHeaders(context.res, passHeaders(exchange))
+        throw error
+      }
       context.respond = false
       kit.send(refusal.exchange, refusal.answer)
     },
   )
+}
+
+/** Koa takes every header off the answer to an error; those of ours that it lacks then are put back as it goes out. */
+function keepHeaders(response: ServerResponse, headers: ReturnType<typeof passHeaders>): void {
+  const { writeHead } = response
+  response.writeHead = (...head: unknown[]) => {
+    response.writeHead = writeHead
+    for (const [name, value] of headers) if (!response.hasHeader(name)) response.setHeader(name, value)
+    return Reflect.apply(writeHead, response, head) as ServerResponse
+  }
 }
 
 function callOf(context: KoaContextLike): Call {

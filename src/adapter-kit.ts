@@ -8,7 +8,7 @@ import type { Call, Exchange } from './exchange.ts'
 import { guard, type Verdict } from './guard.ts'
 import type { House } from './house.ts'
 import { createStamp } from './lib/stamp.ts'
-import { requestIdOf } from './open-exchange.ts'
+import { enter, requestIdOf } from './open-exchange.ts'
 import type { Principal } from './principal.ts'
 import {
   CATCH_ALL,
@@ -24,6 +24,7 @@ import {
 
 export type { AuditHandle } from './audit-notes.ts'
 export type { Auth } from './auth.ts'
+export { passHeaders } from './guard.ts'
 export type { Call, Place } from './exchange.ts'
 export type { Verdict } from './guard.ts'
 export type { Principal } from './principal.ts'
@@ -54,6 +55,7 @@ export interface AdapterKit {
   conflict(call: Call, code: ConflictCode): void
   /** Defines `principal` and `audit` on the request (or state); false where someone else's property is in the way. */
   introduce(target: object, exchange: Exchange): boolean
+  /** `null` before a guard, on an anonymous pass, and of a caller who was refused. */
   principalOf(request: IncomingMessage): Principal | null
   /** The handler turned out to serve another organization's data: an answer of ours, and a denial in the event. */
   mismatch(request: IncomingMessage): { exchange: Exchange; answer: Answer } | null
@@ -90,14 +92,16 @@ export function adapterKit(auth: Auth): AdapterKit {
       sendAnswer(response, answer, { house, requestId: exchange.requestId, head: request.method === 'HEAD' })
     },
     conflict: (call: Call, code: ConflictCode) => {
-      const exchange = open.get(call.request)
-      if (exchange !== undefined) exchange.denial = deny('handler_error')
+      enter(house, open, call).denial = deny('handler_error')
       const answer = { status: 500, code, message: CONFLICTS[code], challenge: null, retryAfterSeconds: null }
       const requestId = requestIdOf(call.request)
       sendAnswer(call.response, answer, { house, requestId, head: call.request.method === 'HEAD' })
     },
     introduce: createIntroduction(),
-    principalOf: (request: IncomingMessage) => open.get(request)?.identity?.principal ?? null,
+    principalOf: (request: IncomingMessage) => {
+      const exchange = open.get(request)
+      return exchange === undefined || exchange.denial !== null ? null : (exchange.identity?.principal ?? null)
+    },
     mismatch: (request: IncomingMessage) => {
       const exchange = open.get(request)
       if (exchange === undefined || exchange.identity === null) return null

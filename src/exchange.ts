@@ -42,6 +42,8 @@ export interface Exchange {
   readonly requestId: string
   readonly transport: Transport
   readonly credential: Credential | Denial
+  /** Settled when the exchange is opened: closing, plain HTTP, two credentials. */
+  readonly early: Denial | null
   /** `null` before authentication and on an anonymous pass. */
   identity: Identity | null
   /** The refusal that was answered. */
@@ -53,6 +55,6 @@ export interface Exchange {
   readonly notes: AuditNotes
   /** The handler is done, where the framework can tell. */
   handlerDone: boolean
-  /** Work that the event waits for after the answer: whose key came over plain HTTP. */
-  naming: Promise<void> | null
+  /** Work for the event alone, after the answer: whose key came over plain HTTP. */
+  readonly naming: (() => Promise<Denial>) | null
 }

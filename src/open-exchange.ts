@@ -2,12 +2,14 @@ import type { IncomingMessage } from 'node:http'
 import { createNotes, type Touch } from './audit-notes.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { continuationOf, draftOf } from './exchange-event.ts'
+import { deny, type Denial } from './decision.ts'
+import { nameExposedKey } from './exposed-key.ts'
 import type { House } from './house.ts'
 import { randomHex } from './lib/ids.ts'
-import { createStamp } from './lib/stamp.ts'
+import { createStamp, type Stamp } from './lib/stamp.ts'
 import { readCredential } from './request/credential.ts'
 import { requestIdFrom } from './request/request-id.ts'
-import { readTransport } from './request/transport.ts'
+import { allowsPlain, readTransport } from './request/transport.ts'
 import { onResponseEnd, type ResponseEnd } from './response-end.ts'
 
 /** How long the event of an aborted exchange waits for its handler, and how often it looks. */
@@ -25,17 +27,36 @@ export function requestIdOf(request: IncomingMessage): string {
   return id
 }
 
-/** Opens the exchange of a request. Its end is watched from here on, before anything is awaited. */
-export function openExchange(house: House, call: Call): Exchange {
+/** Guards of one auth on one request share one exchange: it is kept on the request, out of everybody's sight. */
+export type Exchanges = Stamp<Exchange>
+
+/** The exchange of this request, opened by its first guard. */
+export function enter(house: House, exchanges: Exchanges, call: Call): Exchange {
+  const known = exchanges.get(call.request)
+  if (known !== undefined) {
+    known.call = call
+    return known
+  }
+  const exchange = openExchange(house, call)
+  exchanges.set(call.request, exchange)
+  return exchange
+}
+
+/** Its end is watched from here on, before anything is awaited. */
+function openExchange(house: House, call: Call): Exchange {
   const { request } = call
+  const transport = transportOf(house, request)
+  const credential = readCredential(request.rawHeaders)
+  const early = refuseEarly(house, request, { transport, credential })
   const exchange: Exchange = {
     house,
     call,
     startedAt: house.clock.now(),
     startedMs: house.clock.monotonicMs(),
     requestId: requestIdOf(request),
-    transport: transportOf(house, request),
-    credential: readCredential(request.rawHeaders),
+    transport,
+    credential,
+    early,
     identity: null,
     denial: null,
     required: [],
@@ -43,10 +64,20 @@ export function openExchange(house: House, call: Call): Exchange {
     catchAll: false,
     notes: createNotes(),
     handlerDone: false,
-    naming: null,
+    naming: early?.reason === 'https_required' ? () => nameExposedKey(house, credential, transport.address) : null,
   }
   if (house.recorder.wanted) recordAtEnd(exchange)
   return exchange
+}
+
+function refuseEarly(
+  house: House,
+  { socket }: IncomingMessage,
+  { transport, credential }: Pick<Exchange, 'transport' | 'credential'>,
+): Denial | null {
+  if (house.closing()) return deny('closing')
+  if (!transport.secure && !allowsPlain(house, socket.remoteAddress ?? null)) return deny('https_required')
+  return credential.ok || credential.reason !== 'credential_duplicate' ? null : credential
 }
 
 function transportOf(house: House, request: IncomingMessage): Exchange['transport'] {
@@ -88,7 +119,7 @@ function warnLost(error: unknown): void {
 
 /** A handler goes on after its client has left; what it still touches belongs into the event. */
 async function settled(exchange: Exchange, end: ResponseEnd): Promise<void> {
-  if (exchange.naming !== null) await exchange.naming
+  if (exchange.naming !== null) exchange.denial = await exchange.naming()
   if (end.full || exchange.denial !== null) return
   const { response } = exchange.call
   const deadline = performance.now() + HANDLER_GRACE_MS

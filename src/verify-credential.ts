@@ -2,11 +2,14 @@ import type { AuditDraft } from './audit/event.ts'
 import { answerTo, deny, type Denial, type Reason } from './decision.ts'
 import { GuardError } from './errors.ts'
 import { actorOf, deniedOutcome } from './exchange-event.ts'
+import { nameExposedKey } from './exposed-key.ts'
 import type { House } from './house.ts'
 import { identify } from './identify.ts'
 import { normalizeAddress } from './lib/cidr.ts'
 import type { Identity, Principal } from './principal.ts'
 import { credentialOf } from './request/credential.ts'
+import { allowsPlain } from './request/transport.ts'
+import { denyAddress, denyScopes } from './rules.ts'
 import type { Scope } from './scopes.ts'
 
 /** What a caller without HTTP (a WebSocket, a queue) knows of the call. Nothing is optional by omission: unknown is `null`. */
@@ -38,14 +41,25 @@ export async function verifyCredential(
   context: VerifyContext,
 ): Promise<CredentialVerdict> {
   const checked = checkContext(house, context)
+  const { recorded } = house.tracker.opened()
+  return verified(house, credential, checked).finally(recorded)
+}
+
+async function verified(house: House, credential: string, checked: CheckedContext): Promise<CredentialVerdict> {
   const [time, startedMs] = [house.clock.now(), house.clock.monotonicMs()]
   const found = await examine(house, credential, checked)
   const identity = found.ok ? found : null
-  const denial = found.ok ? decide(found, checked) : found
-  const audited = denial ?? (house.recorder.gate() ? null : deny('audit_unavailable'))
-  house.recorder.record(draftOf(house, { ...checked, time, startedMs, identity, denial: audited }))
-  if (identity !== null && audited === null) return Object.freeze({ ok: true, principal: identity.principal })
-  return refusal(audited ?? deny('audit_unavailable'))
+  const denial = found.ok ? (decide(found, checked) ?? denyUnaudited(house)) : found
+  house.recorder.record(draftOf(house, { ...checked, time, startedMs, identity, denial }))
+  // Its event may have been the first that could not be written.
+  const answered = denial ?? denyUnaudited(house)
+  return identity !== null && answered === null
+    ? Object.freeze({ ok: true, principal: identity.principal })
+    : refusal(answered ?? deny('audit_unavailable'))
+}
+
+function denyUnaudited({ recorder }: House): Denial | null {
+  return recorder.gate() ? null : deny('audit_unavailable')
 }
 
 interface CheckedContext {
@@ -77,17 +91,13 @@ function checkContext(house: House, context: VerifyContext): CheckedContext {
 
 async function examine(house: House, text: string, { secure, address }: CheckedContext): Promise<Identity | Denial> {
   if (house.closing()) return deny('closing')
-  if (secure === false && house.https === 'required') return deny('https_required')
   const credential = credentialOf(text)
+  if (secure === false && !allowsPlain(house, address)) return nameExposedKey(house, credential, address)
   return credential.ok ? identify(house, credential, address) : credential
 }
 
 function decide(identity: Identity, { address, scopes }: CheckedContext): Denial | null {
-  if (identity.allowlist !== null && (address === null || !identity.allowlist.holds(address))) {
-    return deny('ip_not_allowed', identity.kind)
-  }
-  const missing = scopes.filter((scope) => !identity.scopes.has(scope))
-  return missing.length === 0 ? null : deny('scope_missing', identity.kind, { scopes: { missing, required: scopes } })
+  return denyAddress(identity, address) ?? denyScopes(identity, { scopes, any: false, required: scopes })
 }
 
 function refusal(denial: Denial): CredentialVerdict {

@@ -7,6 +7,10 @@ import {
   type Verdict,
   type VerifyContext,
 } from '../src/index.ts'
+import type { AuditDraft } from '../src/audit/event.ts'
+import type { Recorder } from '../src/audit/recorder.ts'
+import { houseOf } from '../src/auth.ts'
+import { verifyCredential } from '../src/verify-credential.ts'
 import { createWorld, key16, recordOf, type World } from './http/world.ts'
 
 let world: World
@@ -133,10 +137,26 @@ const ROWS: readonly Row[] = [
     ...refused(403, 'IP_NOT_ALLOWED', 'ip_not_allowed'),
   },
   {
-    what: 'plain HTTP',
+    what: 'plain HTTP, and the event names the key that is to be rotated',
     credential: key('good'),
     context: { secure: false },
-    ...refused(403, 'HTTPS_REQUIRED', 'https_required'),
+    verdict: { ok: false, status: 403, code: 'HTTPS_REQUIRED', reason: 'https_required' },
+    event: {
+      outcome: 'denied',
+      reason: 'https_required',
+      actor: expect.objectContaining({ kind: 'api-key', org: 'org_1', keyId: 'key_good' }),
+    },
+  },
+  {
+    what: 'plain HTTP with a key that nobody knows',
+    credential: key('unknown'),
+    context: { secure: false, ip: '203.0.113.27' },
+    verdict: { ok: false, status: 403, code: 'HTTPS_REQUIRED', reason: 'https_required' },
+    event: {
+      outcome: 'denied',
+      reason: 'https_required',
+      actor: expect.objectContaining({ kind: 'api-key', keyId: null }),
+    },
   },
   { what: 'nothing', credential: () => '', ...refused(401, 'UNAUTHORIZED', 'credential_malformed') },
   {
@@ -305,7 +325,54 @@ describe('a call of auth.verify that is a mistake rejects', () => {
   })
 })
 
+describe('auth.verify over plain HTTP on a test server', () => {
+  test.each([
+    ['127.0.0.1', true],
+    ['::1', true],
+    ['203.0.113.7', false],
+    [null, false],
+  ])('from %s: %s', async (ip, ok) => {
+    const tests = await createWorld({ environment: 'test', transport: { https: 'required' } })
+    const verdict = await tests.auth.verify(tests.keys['test'] ?? '', { ip, secure: false, operation: 'x' })
+    expect(verdict.ok).toBe(ok)
+    await tests.close()
+  })
+})
+
 describe('auth.verify when something is down', () => {
+  test('the journal fails with its own event: the call does not pass', async () => {
+    const real = houseOf(world.auth)
+    if (real === undefined) throw new Error('no house')
+    let good = true
+    const drafts: AuditDraft[] = []
+    const recorder: Recorder = {
+      ...real.recorder,
+      gate: () => good,
+      record: (draft) => {
+        drafts.push(draft)
+        good = false
+        return null
+      },
+    }
+    const verdict = await verifyCredential({ ...real, recorder }, world.keys['good'] ?? '', CONTEXT)
+    expect(verdict).toMatchObject({ ok: false, status: 503, reason: 'audit_unavailable' })
+    expect(drafts).toHaveLength(1)
+  })
+
+  test('auth.close() waits for a look-up under way, and its event is written', async () => {
+    const slow = await createWorld({}, (store) => ({
+      ...store,
+      find: async (lookup, context) => {
+        await new Promise((resolve) => setTimeout(resolve, 30))
+        return store.find(lookup, context)
+      },
+    }))
+    const verdict = slow.auth.verify(slow.keys['good'] ?? '', CONTEXT)
+    await slow.close()
+    expect(await verdict).toMatchObject({ ok: true })
+    expect(slow.events.filter(({ kind }) => kind === 'auth')).toMatchObject([{ outcome: 'success' }])
+  })
+
   test('a store: 503, Retry-After 1, outcome error', async () => {
     const dead = await createWorld({}, (store) => ({ ...store, find: () => Promise.reject(new Error('down')) }))
     expect(await dead.auth.verify(dead.keys['good'] ?? '', CONTEXT)).toEqual({
