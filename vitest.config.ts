@@ -19,6 +19,14 @@ const alias = Object.entries(exports).flatMap(([entry, target]) =>
       ],
 )
 
+/**
+ * Suites that need a process of their own: they change what every module shares while requests are under way, or count
+ * what the whole process holds. All others share a worker's modules, which saves most of their cost; the set-up file fails
+ * the one that leaves something changed.
+ */
+const ALONE = ['test/security/**/*.test.ts', 'test/http/aborts.test.ts', 'test/auth.test.ts']
+const PACKAGE = ['test/package/**/*.test.ts']
+
 export default defineConfig({
   resolve: { alias },
   test: {
@@ -27,12 +35,22 @@ export default defineConfig({
     // Many suites wait for deadlines and sockets: more workers than cores, or they would wait one after another.
     maxWorkers: 4,
     projects: [
-      { extends: true, test: { name: 'source', include: ['test/**/*.test.ts'], exclude: ['test/package/**'] } },
+      {
+        extends: true,
+        test: {
+          name: 'source',
+          include: ['test/**/*.test.ts'],
+          exclude: [...ALONE, ...PACKAGE],
+          isolate: false,
+          setupFiles: ['test/fixtures/shared-process.ts'],
+        },
+      },
+      { extends: true, test: { name: 'alone', include: ALONE } },
       {
         extends: true,
         test: {
           name: 'package',
-          include: ['test/package/**/*.test.ts'],
+          include: PACKAGE,
           globalSetup: ['test/package/build.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,

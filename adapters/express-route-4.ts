@@ -1,7 +1,7 @@
 import { membersOf, own, sourceOf, type LayerMatch } from './express-route-parts.ts'
 
 /** One alternative of the expression that Express 4 compiles a layer's paths into. */
-interface Alternative {
+export interface Alternative {
   readonly regexp: RegExp
   /** It was compiled from a string, not written as a RegExp. */
   readonly compiled: boolean
@@ -83,7 +83,7 @@ function matchedAmong(parts: readonly Alternative[], match: RegExpExecArray): nu
   })
 }
 
-function alternativesOf(regexp: RegExp, keys: readonly unknown[]): readonly Alternative[] | null {
+export function alternativesOf(regexp: RegExp, keys: readonly unknown[]): readonly Alternative[] | null {
   const known = alternatives.get(regexp)
   if (known !== undefined) return known
   const fresh = compileAlternatives(regexp, keys)

@@ -1,4 +1,8 @@
 import { types } from 'node:util'
+import { ownMember } from '../src/adapter-kit.ts'
+
+/** What somebody has put on a prototype is never read. */
+export const own = ownMember
 
 /** How a layer matches the path that its router was given. */
 export interface LayerMatch {
@@ -12,13 +16,6 @@ export interface LayerMatch {
 
 /** No parameters. */
 export const NOTHING: object = Object.freeze(Object.create(null) as object)
-
-/** A member of the object itself: what somebody has put on a prototype is never read. */
-export function own(object: unknown, name: string): unknown {
-  return isObject(object) && Object.hasOwn(object, name)
-    ? (object as Readonly<Record<string, unknown>>)[name]
-    : undefined
-}
 
 export function isObject(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'

@@ -3,11 +3,14 @@ import {
   adapterKit,
   checkPublicReason,
   isMismatch,
+  markGuard,
+  markPublic,
   type AdapterKit,
   type AuditHandle,
   type AuthenticateOptions,
   type Auth,
   type Call,
+  type GuardedRoute,
   type GuardOptions,
   type GuardRequest,
   type Principal,
@@ -15,11 +18,15 @@ import {
   type ScopeList,
   type Verdict,
 } from '../src/adapter-kit.ts'
+import { assertExpressGuarded, expressInventory, type ExpressCoverageOptions } from './express-coverage.ts'
 import { recoverRoute, type ExpressRequestLike } from './express-route.ts'
 
 export type {
   AuditHandle,
   AuthenticateOptions,
+  CoverageOptions,
+  GuardedRoute,
+  GuardMode,
   GuardOptions,
   GuardRequest,
   PhiOption,
@@ -27,6 +34,7 @@ export type {
   Scope,
   ScopeList,
 } from '../src/adapter-kit.ts'
+export type { ExpressCoverageOptions } from './express-coverage.ts'
 
 declare global {
   namespace Express {
@@ -57,6 +65,10 @@ export interface ExpressGuards {
   readonly catchAll: () => ExpressGuard
   /** Of this `auth`; `null` before its guard and on an anonymous pass. */
   readonly principalOf: (request: IncomingMessage) => Principal | null
+  /** For an application or router, once all routes are there: throws a table of those that nothing guards. */
+  readonly assertGuarded: (app: object, options?: ExpressCoverageOptions) => void
+  /** Every route, and what its guards ask for. */
+  readonly routeInventory: (app: object, options?: ExpressCoverageOptions) => readonly GuardedRoute[]
 }
 
 /**
@@ -74,7 +86,7 @@ export function expressGuards(auth: Auth): ExpressGuards {
       if (verdict instanceof Promise) verdict.then(act).catch(next)
       else act(verdict)
     }
-    return handle
+    return markGuard(handle, requirement)
   }
   return Object.freeze({
     requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
@@ -84,10 +96,12 @@ export function expressGuards(auth: Auth): ExpressGuards {
       guard(requirements.organization(organization)),
     catchAll: () => guard(requirements.catchAll),
     publicRoute: (reason: string): ExpressGuard => {
-      checkPublicReason(reason)
-      return (_request, _response, next) => next()
+      const pass: ExpressGuard = (_request, _response, next) => next()
+      return markPublic(pass, checkPublicReason(reason))
     },
     principalOf: (request: IncomingMessage) => kit.principalOf(request),
+    assertGuarded: assertExpressGuarded,
+    routeInventory: expressInventory,
   })
 }
 

@@ -4,6 +4,8 @@ import {
   adapterKit,
   checkPublicReason,
   isMismatch,
+  markGuard,
+  markPublic,
   ownStrings,
   withoutTrailingSlash,
   type AdapterKit,
@@ -11,6 +13,8 @@ import {
   type AuthenticateOptions,
   type Auth,
   type Call,
+  type CoverageOptions,
+  type GuardedRoute,
   type GuardOptions,
   type GuardRequest,
   type Principal,
@@ -18,10 +22,14 @@ import {
   type ScopeList,
   type Verdict,
 } from '../src/adapter-kit.ts'
+import { assertFastifyGuarded, fastifyInventory, watchRoutes } from './fastify-coverage.ts'
 
 export type {
   AuditHandle,
   AuthenticateOptions,
+  CoverageOptions,
+  GuardedRoute,
+  GuardMode,
   GuardOptions,
   GuardRequest,
   PhiOption,
@@ -102,6 +110,10 @@ export interface FastifyGuards {
   readonly catchAll: () => FastifyNotFoundHandler
   /** Of this `auth`; `null` before its guard and on an anonymous pass. */
   readonly principalOf: (request: { readonly raw: object }) => Principal | null
+  /** For an instance, after `await app.ready()`: throws a table of the routes that nothing guards. */
+  readonly assertGuarded: (app: object, options?: CoverageOptions) => void
+  /** Every route, and what its guards ask for; after `await app.ready()`. */
+  readonly routeInventory: (app: object, options?: CoverageOptions) => readonly GuardedRoute[]
 }
 
 /** What the helpers below share: one `auth`, and how its plugin is recognised. */
@@ -116,10 +128,8 @@ interface Adapter {
 export function fastifyGuards(auth: Auth): FastifyGuards {
   const adapter: Adapter = { kit: adapterKit(auth), mark: Symbol('healthcloud.auth'), notFoundHandlers: new WeakSet() }
   const { requirements } = adapter.kit
-  const guard =
-    (requirement: Requirement): FastifyGuard =>
-    (request, reply, done) =>
-      run(adapter, requirement, { request, reply, done })
+  const guard = (requirement: Requirement): FastifyGuard =>
+    markGuard<FastifyGuard>((request, reply, done) => run(adapter, requirement, { request, reply, done }), requirement)
   return Object.freeze({
     plugin: pluginOf(adapter),
     requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
@@ -128,11 +138,11 @@ export function fastifyGuards(auth: Auth): FastifyGuards {
     requireOrganization: (organization: (request: GuardRequest) => unknown) =>
       guard(requirements.organization(organization)),
     catchAll: () => notFoundHandler(adapter),
-    publicRoute: (reason: string): FastifyGuard => {
-      checkPublicReason(reason)
-      return (_request, _reply, done) => done()
-    },
+    publicRoute: (reason: string) =>
+      markPublic<FastifyGuard>((_request, _reply, done) => done(), checkPublicReason(reason)),
     principalOf: (request: { readonly raw: object }) => adapter.kit.principalOf(request.raw as IncomingMessage),
+    assertGuarded: assertFastifyGuarded,
+    routeInventory: fastifyInventory,
   })
 }
 
@@ -207,6 +217,7 @@ function pluginOf(adapter: Adapter): FastifyAuthPlugin {
       instance.decorate(adapter.mark, true)
       instance.addHook('onRequest', answerNotFound(adapter))
       instance.addHook('onRoute', (route) => answerMismatches(adapter.kit, route))
+      watchRoutes(host)
     }
     done()
   }
@@ -236,7 +247,7 @@ function notFoundHandler(adapter: Adapter): FastifyNotFoundHandler {
   // Fastify binds a not-found handler to its instance; ours needs no `this`, and stays recognisable by identity.
   Object.defineProperty(handle, 'bind', { value: () => handle })
   adapter.notFoundHandlers.add(handle)
-  return handle
+  return markGuard(handle, adapter.kit.requirements.catchAll)
 }
 
 /** `auth.assertOrganization` throws in the handler; our answer is given by the route's error handler, before the host's. */

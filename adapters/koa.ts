@@ -4,6 +4,8 @@ import {
   adapterKit,
   checkPublicReason,
   isMismatch,
+  markGuard,
+  markPublic,
   ownStrings,
   passHeaders,
   withoutTrailingSlash,
@@ -12,6 +14,8 @@ import {
   type AuthenticateOptions,
   type Auth,
   type Call,
+  type CoverageOptions,
+  type GuardedRoute,
   type GuardOptions,
   type GuardRequest,
   type Principal,
@@ -19,10 +23,14 @@ import {
   type ScopeList,
   type Verdict,
 } from '../src/adapter-kit.ts'
+import { assertKoaGuarded, koaInventory } from './koa-coverage.ts'
 
 export type {
   AuditHandle,
   AuthenticateOptions,
+  CoverageOptions,
+  GuardedRoute,
+  GuardMode,
   GuardOptions,
   GuardRequest,
   PhiOption,
@@ -67,21 +75,24 @@ export interface KoaGuards {
   readonly catchAll: () => KoaGuard
   /** Of this `auth`; `null` before its guard and on an anonymous pass. */
   readonly principalOf: (context: { readonly req: IncomingMessage }) => Principal | null
+  /** For an application, a router or a list of routers, once all routes are there: throws a table of those unguarded. */
+  readonly assertGuarded: (app: object, options?: CoverageOptions) => void
+  /** Every route, and what its guards ask for. */
+  readonly routeInventory: (app: object, options?: CoverageOptions) => readonly GuardedRoute[]
 }
 
 /** The guards of one `auth` for Koa 2 and 3: `router.get(path, requireScope('read:patients'), handler)`. */
 export function koaGuards(auth: Auth): KoaGuards {
   const kit = adapterKit(auth)
   const { requirements } = kit
-  const guard =
-    (requirement: Requirement): KoaGuard =>
-    (context, next) => {
+  const guard = (requirement: Requirement): KoaGuard =>
+    markGuard<KoaGuard>((context, next) => {
       const call = callOf(context)
       const verdict = kit.guard(call, requirement)
       return verdict instanceof Promise
         ? verdict.then((each) => proceed(kit, each, { call, context, next }))
         : proceed(kit, verdict, { call, context, next })
-    }
+    }, requirement)
   return Object.freeze({
     requireScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.scope(scopes, options)),
     requireAnyScope: (scopes: ScopeList, options?: GuardOptions) => guard(requirements.anyScope(scopes, options)),
@@ -89,11 +100,10 @@ export function koaGuards(auth: Auth): KoaGuards {
     requireOrganization: (organization: (request: GuardRequest) => unknown) =>
       guard(requirements.organization(organization)),
     catchAll: () => guard(requirements.catchAll),
-    publicRoute: (reason: string): KoaGuard => {
-      checkPublicReason(reason)
-      return (_context, next) => next()
-    },
+    publicRoute: (reason: string) => markPublic<KoaGuard>((_context, next) => next(), checkPublicReason(reason)),
     principalOf: (context: { readonly req: IncomingMessage }) => kit.principalOf(context.req),
+    assertGuarded: assertKoaGuarded,
+    routeInventory: koaInventory,
   })
 }
 

@@ -110,6 +110,7 @@ async function keyVariants() {
     staleIfErrorSeconds: 60,
     cacheEntries: 100_000,
     timeoutMs: 250,
+    onRotationDue: null,
   })
   await verifier.ready(AbortSignal.timeout(1000))
   must((await verifier.verify(KEY, () => 0)).ok)

@@ -27,6 +27,7 @@ const PACKAGES = {
   zod: /^src\/(options\.ts$|options\/|server\/)/,
   'lru-cache': /^src\/(keys|tokens|audit)\//,
   commander: /^src\/cli\//,
+  libsql: /^src\/stores\/sqlite\//,
   express: /^adapters\/express\b/,
   koa: /^adapters\/koa\b/,
   fastify: /^adapters\/fastify\b/,

@@ -25,6 +25,7 @@ import {
 export type { AuditHandle } from './audit-notes.ts'
 export type { Auth } from './auth.ts'
 export { passHeaders } from './guard.ts'
+export { ownMember } from './lib/own-member.ts'
 export type { Call, Place } from './exchange.ts'
 export type { Verdict } from './guard.ts'
 export type { Principal } from './principal.ts'
@@ -36,6 +37,21 @@ export type {
   Requirement,
   ScopeList,
 } from './requirement.ts'
+export {
+  assertCovered,
+  beyond,
+  guardKind,
+  inventoryOf,
+  markGuard,
+  markPublic,
+  notAnApplication,
+  nothingSeen,
+  type CoverageOptions,
+  type CoverageStep,
+  type GuardedRoute,
+  type GuardMode,
+  type SeenRoute,
+} from './route-coverage.ts'
 export type { Scope } from './scopes.ts'
 
 /** All that an adapter needs of one `auth`: it builds requirements, runs the guard and sends answers. */

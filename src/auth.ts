@@ -22,7 +22,7 @@ export interface Auth {
   health(): AuthHealth
   /** Verifies a credential outside HTTP (WebSocket, queue) and writes one `auth` event before it resolves. */
   verify(credential: string, context: VerifyContext): Promise<CredentialVerdict>
-  /** API keys: made, brought in and looked up. Throws `StoreCapabilityError` where no key store is configured. */
+  /** API keys: made, brought in, changed and looked up. Throws `StoreCapabilityError` where no key store is configured. */
   readonly keys: KeyAdmin
   readonly audit: {
     /** Every exchange closed so far is in the journal and has reached `onEvent` (on a test server: `onEvent` alone). */
@@ -108,7 +108,7 @@ async function close({ house, shut }: Building): Promise<void> {
   const started = performance.now()
   await house.tracker.idle(CLOSE_DEADLINE_MS)
   await house.recorder.close(Math.max(0, CLOSE_DEADLINE_MS - (performance.now() - started)))
-  await house.keys?.close()
+  await house.keys?.close(Math.max(0, CLOSE_DEADLINE_MS - (performance.now() - started)))
 }
 
 const NO_KEYS: KeyAdmin = Object.freeze({
@@ -116,6 +116,10 @@ const NO_KEYS: KeyAdmin = Object.freeze({
   import: noKeys,
   get: noKeys,
   list: noKeys,
+  rotate: noKeys,
+  revoke: noKeys,
+  update: noKeys,
+  rotationDue: noKeys,
 })
 
 function noKeys(): Promise<never> {

@@ -94,7 +94,14 @@ function buildKeys(
   const { keys, environment, clock } = options
   if (keys === undefined) return null
   const digester = buildDigester(keys.pepper)
-  const verifier = createKeyVerifier({ ...keys, digester, environment, catalogue, clock })
+  const verifier = createKeyVerifier({
+    ...keys,
+    digester,
+    environment,
+    catalogue,
+    clock,
+    onRotationDue: keys.onRotationDue ?? null,
+  })
   const admin = createKeyAdmin({
     store: keys.store,
     digester,
@@ -109,6 +116,7 @@ function buildKeys(
     },
     onChange: (change) => recordChange(recorder, options, change),
     forgetMisses: verifier.forgetMisses,
+    forget: verifier.forget,
     random: randomBytes,
   })
   return { verifier, admin }
@@ -216,7 +224,7 @@ function recordChange(recorder: Recorder, options: ParsedOptions, { name, record
     durationMs: 0,
     outcome: 'success',
     reason: null,
-    action: 'C',
+    action: name === 'key.create' || name === 'key.import' ? 'C' : 'U',
     actor: { kind: 'none', org: null, keyId: null, sub: null, jti: null, graceEnds: null, by },
     target: { keyId: record.id, org: record.organizationId, fields },
     scopes: { granted: record.scopes, required: [] },

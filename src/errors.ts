@@ -58,6 +58,28 @@ export class KeyError extends Error {
   }
 }
 
+export type KeyStateCode = 'KEY_UNKNOWN' | 'KEY_REVOKED' | 'KEY_EXPIRED' | 'KEY_REPLACED'
+
+const KEY_STATES: Readonly<Record<KeyStateCode, string>> = Object.freeze({
+  KEY_UNKNOWN: 'the store has no such key.',
+  KEY_REVOKED: 'it is revoked. Make a new key.',
+  KEY_EXPIRED: 'it has expired, and a rotation never extends an expiry. Make a new key.',
+  KEY_REPLACED: 'it was rotated before. Rotate the key that replaced it (`replacedBy` of its record).',
+})
+
+/** `auth.keys` was asked for a change that this key does not allow any more; nothing was written. */
+export class KeyStateError extends Error {
+  override readonly name = 'KeyStateError'
+  readonly code: KeyStateCode
+  readonly keyId: string
+
+  constructor(code: KeyStateCode, keyId: string) {
+    super(`The key ${keyId} cannot be changed like this: ${KEY_STATES[code]}`)
+    this.code = code
+    this.keyId = keyId
+  }
+}
+
 /** A store was asked for something that it cannot do. */
 export class StoreCapabilityError extends Error {
   override readonly name = 'StoreCapabilityError'
@@ -93,5 +115,20 @@ export class GuardError extends Error {
   constructor(code: 'SCOPE_UNKNOWN' | 'SCOPE_EMPTY' | 'GUARD_OPTION' | 'NOT_AN_AUTH', message: string) {
     super(message)
     this.code = code
+  }
+}
+
+/** `assertGuarded` found routes that nothing guards, or that nobody saw. The message holds a table of them. */
+export class CoverageError extends Error {
+  override readonly name = 'CoverageError'
+  /** `ROUTES_UNSEEN`: there are none, or they were registered where they could not be seen. */
+  readonly code: 'ROUTES_UNGUARDED' | 'ROUTES_UNSEEN'
+  readonly routes: readonly { readonly method: string; readonly path: string; readonly problem: string }[]
+  readonly docsUrl: string = DOCS_URL
+
+  constructor(code: CoverageError['code'], routes: CoverageError['routes'], message: string) {
+    super(message)
+    this.code = code
+    this.routes = routes
   }
 }

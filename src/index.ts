@@ -1,25 +1,72 @@
 export type { AuditHandle } from './audit-notes.ts'
-export type { AuditEvent } from './audit/event.ts'
+export type {
+  AuditAction,
+  AuditActor,
+  AuditEvent,
+  AuditHttp,
+  AuditKind,
+  AuditName,
+  AuditOutcome,
+  AuditPhi,
+} from './audit/event.ts'
+export type { RecorderHealth } from './audit/recorder.ts'
 export type { AuditLine, AuditSink } from './audit/sink.ts'
 export { createAuth, type Auth } from './auth.ts'
 export type { Reason } from './decision.ts'
 export {
   ConfigError,
+  CoverageError,
   GuardError,
   KeyError,
+  KeyStateError,
   NotReadyError,
   OrganizationMismatch,
   StoreCapabilityError,
   StoreConflict,
+  type ConfigErrorCode,
+  type KeyErrorCode,
+  type KeyStateCode,
+  type NotReadyCode,
 } from './errors.ts'
 export type { AuthHealth } from './health.ts'
-export type { KeyAdmin } from './keys/lifecycle.ts'
+export type { KeyChanges, RevokeKey, RotateKey, UpdateKey } from './keys/key-change.ts'
+export type { CreateKey, ImportKey, KeyAdmin, ListKeys } from './keys/lifecycle.ts'
+export type { RotationDue } from './keys/rotation-due.ts'
 export type { KeyChange, KeyLookup, KeyRecord, KeyStore, StoreContext } from './keys/store.ts'
+export type { KeysHealth } from './keys/verifier.ts'
 export type { Clock } from './lib/clock.ts'
-export type { AuthOptions } from './options/auth-options.ts'
-export { fromEnv } from './options/from-env.ts'
-export type { AccessTokenPrincipal, ApiKeyPrincipal, Environment, Principal, ScopeSet } from './principal.ts'
-export type { AuthenticateOptions, GuardOptions, GuardRequest, PhiOption } from './requirement.ts'
-export { SCOPES, type Scope, type ScopeInfo, type ScopeRegistry } from './scopes.ts'
+export type {
+  Algorithm,
+  AuditOptions,
+  AuthOptions,
+  FailureLimiter,
+  FailuresOptions,
+  JsonWebKeyLike,
+  KeysOptions,
+  NamedSecret,
+  ServiceOptions,
+  TokensOptions,
+  TransportOptions,
+} from './options/auth-options.ts'
+export { fromEnv, type FromEnvParts } from './options/from-env.ts'
+export type {
+  AccessTokenPrincipal,
+  ApiKeyPrincipal,
+  CredentialKind,
+  Environment,
+  Principal,
+  ScopeSet,
+} from './principal.ts'
+export type { CoverageOptions, GuardedRoute, GuardMode } from './route-coverage.ts'
+export type { AuthenticateOptions, GuardOptions, GuardRequest, PhiOption, ScopeList } from './requirement.ts'
+export {
+  SCOPES,
+  type PartnerScope,
+  type PartnerScopes,
+  type Scope,
+  type ScopeInfo,
+  type ScopeRegistry,
+} from './scopes.ts'
 export { memoryKeyStore } from './stores/memory.ts'
+export type { KeySetHealth } from './tokens/key-set.ts'
 export type { CredentialVerdict as Verdict, VerifyContext } from './verify-credential.ts'

@@ -73,35 +73,47 @@ export interface Identity extends IdentityFacts {
   readonly principal: Principal
 }
 
-const principals = new WeakMap<IdentityFacts, Principal>()
+/** A class, because engines make objects of one shape from it at the least cost: each new token needs one. */
+class FrozenIdentity implements Identity {
+  readonly ok = true
+  readonly kind: CredentialKind
+  readonly organizationId: string
+  readonly subject: string
+  readonly keyId: string | null
+  readonly tokenId: string | null
+  readonly environment: Environment
+  readonly scopes: ReadonlySet<string>
+  readonly expiresAt: number | null
+  readonly graceEnds: number | null
+  readonly allowlist: Allowlist | null
+  #principal: Principal | null = null
 
-/** Made at the first read: a principal costs several times what a decision does, and many handlers never ask for it. */
-const IDENTITY: object = Object.freeze({
-  __proto__: null,
+  constructor(facts: IdentityFacts) {
+    this.kind = facts.kind
+    this.organizationId = facts.organizationId
+    this.subject = facts.subject
+    this.keyId = facts.keyId
+    this.tokenId = facts.tokenId
+    this.environment = facts.environment
+    this.scopes = facts.scopes
+    this.expiresAt = facts.expiresAt
+    this.graceEnds = facts.graceEnds
+    this.allowlist = facts.allowlist
+    Object.freeze(this)
+  }
+
+  /** Made at the first read: it costs several times what a decision does, and many handlers never ask for it. */
   get principal(): Principal {
-    const facts = this as unknown as IdentityFacts
-    const made = principals.get(facts) ?? createPrincipal(facts)
-    principals.set(facts, made)
-    return made
-  },
-})
+    return (this.#principal ??= createPrincipal(this))
+  }
+}
 
-/** `Object.create` and members by name: engines make a new shape for each literal with accessors or `__proto__`. */
+// Nothing that somebody puts on `Object.prototype` becomes a member of an identity.
+Object.setPrototypeOf(FrozenIdentity.prototype, null)
+Object.freeze(FrozenIdentity.prototype)
+
 export function createIdentity(facts: IdentityFacts): Identity {
-  const identity: object = Object.assign(Object.create(IDENTITY), {
-    ok: true,
-    kind: facts.kind,
-    organizationId: facts.organizationId,
-    subject: facts.subject,
-    keyId: facts.keyId,
-    tokenId: facts.tokenId,
-    environment: facts.environment,
-    scopes: facts.scopes,
-    expiresAt: facts.expiresAt,
-    graceEnds: facts.graceEnds,
-    allowlist: facts.allowlist,
-  })
-  return Object.freeze(identity) as Identity
+  return new FrozenIdentity(facts)
 }
 
 function createPrincipal(facts: IdentityFacts): Principal {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { AuditAction } from './audit/event.ts'
 import { GuardError } from './errors.ts'
+import { ownMember } from './lib/own-member.ts'
 import { isScopeToken, type Scope, type ScopeCatalogue } from './scopes.ts'
 
 /** What a function given to a guard sees: alike in all frameworks, never the body. */
@@ -62,7 +63,7 @@ export function requireScopes(
 }
 
 export function requireIdentity(options: AuthenticateOptions | undefined): Requirement {
-  const optional = own(options, 'optional')
+  const optional = ownMember(options, 'optional')
   if (optional !== undefined && typeof optional !== 'boolean') {
     throw new GuardError('GUARD_OPTION', '`optional` of a guard is a boolean.')
   }
@@ -89,10 +90,10 @@ function knownScope(scope: unknown, catalogue: ScopeCatalogue): string {
 }
 
 function phiOf(options: GuardOptions | undefined): PhiOption | false | null {
-  const phi = own(options, 'phi')
+  const phi = ownMember(options, 'phi')
   if (phi === undefined) return null
   if (phi === false) return false
-  const [type, action, patient] = [own(phi, 'type'), own(phi, 'action'), own(phi, 'patient')]
+  const [type, action, patient] = [ownMember(phi, 'type'), ownMember(phi, 'action'), ownMember(phi, 'patient')]
   if (typeof type !== 'string' || !/^[A-Za-z]{1,64}$/.test(type)) {
     throw new GuardError(
       'GUARD_OPTION',
@@ -110,11 +111,4 @@ function phiOf(options: GuardOptions | undefined): PhiOption | false | null {
 
 function isAction(value: unknown): value is AuditAction {
   return typeof value === 'string' && /^[CRUDE]$/.test(value)
-}
-
-/** Own members only: an inherited `optional` (a polluted prototype) must open nothing. */
-function own(object: unknown, name: string): unknown {
-  return typeof object === 'object' && object !== null && Object.hasOwn(object, name)
-    ? Reflect.get(object, name)
-    : undefined
 }

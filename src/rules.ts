@@ -18,8 +18,8 @@ export interface ScopeRule {
 }
 
 export function denyScopes(identity: Identity, { scopes, any, required }: ScopeRule): Denial | null {
-  if (scopes.length === 0) return null
-  const missing = scopes.filter((scope) => !identity.scopes.has(scope))
-  if (missing.length === 0 || (any && missing.length < scopes.length)) return null
+  const holds = (scope: string) => identity.scopes.has(scope)
+  if (scopes.length === 0 || (any ? scopes.some(holds) : scopes.every(holds))) return null
+  const missing = scopes.filter((scope) => !holds(scope))
   return deny('scope_missing', identity.kind, { scopes: { missing, required: [...required] } })
 }

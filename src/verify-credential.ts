@@ -24,6 +24,7 @@ export interface VerifyContext {
   readonly operation: string
 }
 
+/** `status` and `code` as in an HTTP answer; `reason` is for logs, never for the caller; `retryAfterSeconds` with 503 and 429. */
 export type CredentialVerdict =
   | { readonly ok: true; readonly principal: Principal }
   | {

@@ -75,7 +75,7 @@ describe('createAuth', () => {
 
     await auth.ready()
     expect(existsSync(directory)).toBe(true)
-    expect(calls.toSorted()).toEqual(['ready', 'watch'])
+    expect(calls.toSorted()).toEqual(['list', 'ready', 'watch'])
     expect(fetched).toEqual(['https://issuer.example/jwks'])
     await auth.close()
   })
@@ -200,7 +200,7 @@ describe('health', () => {
       degraded: false,
       closing: false,
       environment: 'live',
-      keys: { store: 'memory', reachable: true, watching: true, cachedKeys: 1 },
+      keys: { store: 'memory', reachable: true, watching: true, cachedKeys: 1, rotationDue: 0 },
       tokens: { source: 'local', keys: 1, ageSeconds: null, degraded: false },
       audit: {
         journal: { directory: world.directory, writable: true, events: 2 },

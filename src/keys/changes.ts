@@ -9,6 +9,8 @@ export interface Changes {
   epoch(): number
   /** A key was made here: a question under way that finds nothing is put again. */
   made(): void
+  /** A key was changed here: as if the feed had told of it. */
+  changed(keyId: string): void
   /** `null`: the store has no feed. */
   watching(): boolean | null
   /**
@@ -45,6 +47,10 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
     flights.overtakeMisses()
     listener.resumed()
   }
+  const changed = (keyId: string) => {
+    flights.overtake(keyId)
+    listener.changed(keyId)
+  }
   const onChange = (change: KeyChange) => {
     if (state === 'stopped') return
     if (change === 'lost' || change === 'resumed') {
@@ -54,9 +60,7 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
       return
     }
     const keyId = keyIdOf(change)
-    if (keyId === null) return
-    flights.overtake(keyId)
-    listener.changed(keyId)
+    if (keyId !== null) changed(keyId)
   }
   const connect = async () => {
     try {
@@ -81,17 +85,23 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
     begin: () => flights.begin(epoch),
     epoch: () => epoch,
     made: flights.overtakeMisses,
+    changed,
     watching: () => (hasFeed ? state === 'up' : null),
     subscribe,
     stop: async () => {
       state = 'stopped'
-      try {
-        await unsubscribe?.()
-      } catch {
-        // A feed that cannot be left is of no concern any more: its changes are no longer heard.
-      }
+      await leaveQuietly(unsubscribe)
     },
   })
+}
+
+/** A feed that cannot be left is of no concern any more: its changes are no longer heard. */
+async function leaveQuietly(unsubscribe: (() => Promise<void>) | null): Promise<void> {
+  try {
+    await unsubscribe?.()
+  } catch {
+    // As above.
+  }
 }
 
 function keyIdOf(change: unknown): string | null {

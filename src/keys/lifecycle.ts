@@ -1,15 +1,26 @@
-import { KeyError, StoreCapabilityError, StoreConflict } from '../errors.ts'
-import type { RandomBytes } from '../lib/base62.ts'
-import type { Clock } from '../lib/clock.ts'
+import { KeyError, StoreConflict } from '../errors.ts'
 import { frozenCopy } from '../lib/frozen-copy.ts'
+import { ownMember } from '../lib/own-member.ts'
 import type { Environment } from '../principal.ts'
-import type { Scope, ScopeCatalogue } from '../scopes.ts'
-import type { Digester } from './digest.ts'
-import { environmentOf, hintOf } from './format.ts'
-import { generateKey, generateKeyId } from './generate.ts'
-import { ownMember, readKeyFacts, readOrganization, type KeyFacts } from './key-request.ts'
-import { checkRecord } from './record.ts'
-import type { KeyRecord, KeyStore } from './store.ts'
+import type { Scope } from '../scopes.ts'
+import {
+  canOrThrow,
+  deadline,
+  getRecord,
+  newRecord,
+  readable,
+  type KeyAdminChange,
+  type KeyAdminSettings,
+} from './admin-parts.ts'
+import { environmentOf } from './format.ts'
+import { generateKey } from './generate.ts'
+import { createKeyChanges, type KeyChanges } from './key-change.ts'
+import { readDueQuery, readKeyFacts, readOrganization } from './key-request.ts'
+import { isKeyId } from './record.ts'
+import { findRotationDue, type RotationDue } from './rotation-due.ts'
+import type { KeyRecord } from './store.ts'
+
+export type { KeyAdminChange, KeyAdminSettings } from './admin-parts.ts'
 
 interface NewKey {
   /** Printable ASCII. */
@@ -43,10 +54,12 @@ export interface ListKeys {
 }
 
 /**
- * `auth.keys`. Whatever is wrong with a request is a `KeyError` that names the member, and nothing is written; what the
- * store cannot do is a `StoreCapabilityError`; an outage is the store's own error. Records are frozen copies.
+ * `auth.keys`. Whatever is wrong with a request is a `KeyError` that names the member, and nothing is written; a change that
+ * the key does not allow any more is a `KeyStateError`; what the store cannot do is a `StoreCapabilityError`; an outage is the
+ * store's own error. Records are frozen copies. Each change is in force here when its promise resolves, elsewhere within the
+ * reach of the store's feed, and is one `admin` audit event; one that cannot be audited is not made.
  */
-export interface KeyAdmin {
+export interface KeyAdmin extends KeyChanges {
   /** Makes a key. The full text is in the result, this once and never again. */
   readonly create: (request: CreateKey) => Promise<{ readonly key: string; readonly record: KeyRecord }>
   /** Takes in a key issued elsewhere. `KeyError` `KEY_EXISTS` where the store has it. */
@@ -54,35 +67,17 @@ export interface KeyAdmin {
   readonly get: (id: string) => Promise<KeyRecord | null>
   /** In order of id. */
   readonly list: (query: ListKeys) => Promise<readonly KeyRecord[]>
-}
-
-export interface KeyAdminChange {
-  readonly name: 'key.create' | 'key.import'
-  readonly record: KeyRecord
-  readonly by: string
-  /** Names of the members that were set. */
-  readonly fields: readonly string[]
-}
-
-export interface KeyAdminSettings {
-  readonly store: KeyStore
-  readonly digester: Digester
-  readonly catalogue: ScopeCatalogue
-  readonly clock: Clock
-  readonly random: RandomBytes
-  /** Throws where a change cannot be audited: then it is not made. */
-  readonly beforeChange: () => void
-  readonly onChange: (change: KeyAdminChange) => void
-  readonly forgetMisses: () => void
+  /** Keys that are active, were created more than `afterDays` (default 90) ago and are not rotated, in order of id. */
+  readonly rotationDue: (query?: RotationDue) => Promise<readonly KeyRecord[]>
 }
 
 const FIELDS = ['name', 'scopes', 'allowedCidrs', 'expiresAt'] as const
-const DEADLINE_MS = 10_000
 const MAX_PAGE = 1000
 
 export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
-  const { store } = settings
+  const { store, clock } = settings
   return Object.freeze({
+    ...createKeyChanges(settings),
     create: async (request: CreateKey) => {
       canOrThrow(store, 'write')
       const environment = ownMember(request, 'environment')
@@ -91,7 +86,7 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
       }
       const facts = readKeyFacts(request, { catalogue: settings.catalogue, now: settings.clock.now() })
       const key = generateKey(environment, settings.random)
-      return Object.freeze({ key, record: await insert(settings, 'key.create', recordOf(settings, key, facts)) })
+      return Object.freeze({ key, record: await insert(settings, 'key.create', newRecord(settings, key, facts)) })
     },
     import: async (request: ImportKey) => {
       canOrThrow(store, 'write')
@@ -101,13 +96,13 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
       }
       const facts = readKeyFacts(request, { catalogue: settings.catalogue, now: settings.clock.now() })
       await mustBeNew(settings, key)
-      return Object.freeze({ record: await insert(settings, 'key.import', recordOf(settings, key, facts)) })
+      return Object.freeze({ record: await insert(settings, 'key.import', newRecord(settings, key, facts)) })
     },
     get: async (id: string) => {
       canOrThrow(store, 'get')
       if (typeof id !== 'string') throw new KeyError('KEY_INVALID', 'id', 'expected a string.')
-      const record = await store.get(id, { signal: AbortSignal.timeout(DEADLINE_MS) })
-      return record === null ? null : readable(record, (each) => each.id === id)
+      // Nothing else is sent to the store, least of all a key in place of its id.
+      return isKeyId(id) ? getRecord(store, id) : null
     },
     list: async (request: ListKeys) => {
       canOrThrow(store, 'list')
@@ -116,6 +111,10 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
       return Object.freeze(
         records.map((record) => readable(record, (each) => each.organizationId === query.organizationId)),
       )
+    },
+    rotationDue: async (request?: RotationDue) => {
+      canOrThrow(store, 'list')
+      return findRotationDue(store, clock.now(), readDueQuery(request))
     },
   })
 }
@@ -139,37 +138,11 @@ async function insert(settings: KeyAdminSettings, name: KeyAdminChange['name'], 
  */
 async function mustBeNew({ store, digester }: KeyAdminSettings, key: string): Promise<void> {
   const lookup = { digests: digester.all(key), reveal: () => key }
-  if ((await store.find(lookup, { signal: AbortSignal.timeout(DEADLINE_MS) })) !== null) throw exists()
+  if ((await store.find(lookup, { signal: deadline() })) !== null) throw exists()
 }
 
 function exists(): KeyError {
   return new KeyError('KEY_EXISTS', 'key', 'the store has this key already.')
-}
-
-function recordOf({ digester, clock, random }: KeyAdminSettings, key: string, facts: KeyFacts): KeyRecord {
-  return Object.freeze({
-    id: generateKeyId(random),
-    organizationId: facts.organizationId,
-    environment: environmentOf(key) ?? 'test',
-    name: facts.name,
-    scopes: facts.scopes,
-    hint: hintOf(key),
-    digest: digester.first(key),
-    allowedCidrs: facts.allowedCidrs,
-    createdAt: new Date(clock.now()),
-    createdBy: facts.createdBy,
-    expiresAt: facts.expiresAt,
-    rotatedAt: null,
-    validUntil: null,
-    replacedBy: null,
-    revokedAt: null,
-    revokedReason: null,
-    lastUsedAt: null,
-  })
-}
-
-function canOrThrow({ name, can }: KeyStore, what: 'write' | 'get' | 'list'): void {
-  if (can[what] !== true) throw new StoreCapabilityError(`The key store '${name}' cannot ${what}.`)
 }
 
 function readQuery(request: unknown): { organizationId: string; after?: string; limit: number } {
@@ -184,13 +157,6 @@ function readQuery(request: unknown): { organizationId: string; after?: string; 
   const query = after === undefined ? { organizationId, limit } : { organizationId, after, limit }
   // Without a prototype: a store that takes the query apart must not find an `after` that nobody gave.
   return Object.assign(Object.create(null) as object, query)
-}
-
-/** A record that is broken, or not what was asked for, is an error here, never shown in part. */
-function readable(record: KeyRecord, fits: (record: KeyRecord) => boolean): KeyRecord {
-  const checked = checkRecord(record)
-  if (checked === null || !fits(checked)) throw new KeyError('KEY_INVALID', 'record', 'is broken in the store.')
-  return checked
 }
 
 function isSet(value: unknown): boolean {

@@ -1,26 +1,32 @@
 import type { KeyRecord } from './stored-record.ts'
 
 /** What a store rejects with; part of the port, so that a driver needs nothing else. */
-export { StoreCapabilityError, StoreConflict } from '../errors.ts'
+export { ConfigError, StoreCapabilityError, StoreConflict } from '../errors.ts'
 /** How a store that keeps texts writes and reads a record, and what a change may do to it. */
 export { changedRecord, isOnlyUse, isRotationOf, recordOfText, textOfRecord } from './stored-record.ts'
 export type { KeyRecord } from './stored-record.ts'
 
 /** What a look-up asks with. `reveal` gives the key itself; the introspection store alone calls it. */
 export interface KeyLookup {
+  /** One a pepper, in their order. */
   readonly digests: readonly string[]
   reveal(): string
 }
 
+/** A changed key or token, or the state of the feed. */
 export type KeyChange = { readonly keyId: string } | { readonly tokenId: string } | 'lost' | 'resumed'
 
 export interface StoreContext {
+  /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
 
 /** Where keys live. A store that cannot do something says so in `can`, and its method rejects with `StoreCapabilityError`. */
 export interface KeyStore {
+  /** For health and errors, such as `postgres`. */
   readonly name: string
+  /** How long a look-up may take, in milliseconds, where `keys.timeoutMs` does not say it. Default 250. */
+  readonly timeoutMs?: number | undefined
   readonly can: {
     readonly write: boolean
     readonly watch: boolean
@@ -30,6 +36,7 @@ export interface KeyStore {
   }
   /** The record with one of the digests, or `null`. Rejects when the store is out of reach: an error is never "unknown". */
   find(lookup: KeyLookup, context: StoreContext): Promise<KeyRecord | null>
+  /** The record with this id (`key_…`), or `null`. Rejects when the store is out of reach; with `StoreCapabilityError` where `can.get` is false. */
   get(id: string, context: StoreContext): Promise<KeyRecord | null>
   /** Rejects with `StoreConflict` where the id or the digest is taken. */
   insert(record: KeyRecord): Promise<void>
@@ -39,14 +46,21 @@ export interface KeyStore {
    * or digest of `fresh` is taken.
    */
   replace(old: KeyRecord, fresh: KeyRecord): Promise<void>
+  /** Sets these members and gives the record as it is then; id and digest never change. Rejects with `StoreConflict` where no record has this id. */
   update(id: string, change: Partial<KeyRecord>): Promise<KeyRecord>
-  /** In order of id; `after` is the last id of the page before. */
+  /** In order of id, at most `limit` (default 100); `after` is the last id of the page before. */
   list(query: { organizationId?: string; after?: string; limit?: number }): Promise<readonly KeyRecord[]>
   /** Kept until `expiresAt`. */
   revokeToken?(revocation: { tokenId: string; expiresAt: Date }): Promise<void>
   /** Those not yet expired. */
   revokedTokens?(): Promise<readonly { tokenId: string; expiresAt: Date }[]>
+  /**
+   * Calls `on` for each change, with `'lost'` when changes may be missed and `'resumed'` when none are any more. Resolves once
+   * the feed is up, with the function that ends it.
+   */
   watch?(on: (change: KeyChange) => void): Promise<() => Promise<void>>
+  /** Resolves when the store answers; rejects with the driver's own error. Gives up when `signal` aborts. */
   ready?(signal: AbortSignal): Promise<void>
+  /** Closes what the store opened itself. */
   close?(): Promise<void>
 }

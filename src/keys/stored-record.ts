@@ -31,8 +31,13 @@ const DATES = ['createdAt', 'expiresAt', 'rotatedAt', 'validUntil', 'revokedAt',
 /** What a rotation sets. */
 const SET_BY_ROTATION: ReadonlySet<string> = new Set(['rotatedAt', 'validUntil', 'replacedBy'])
 
-/** A record as one JSON text, its instants in ISO 8601 UTC: how a store that holds texts keeps it. */
+/**
+ * A record as one JSON text, its instants in ISO 8601 UTC: how a store that holds texts keeps it.
+ * @throws {TypeError} on an invalid date, which JSON would make `null` of: no expiry at all.
+ */
 export function textOfRecord(record: KeyRecord): string {
+  const invalid = DATES.find((name) => Number.isNaN(record[name]?.getTime()))
+  if (invalid !== undefined) throw new TypeError(`The record's ${invalid} is no valid date.`)
   return JSON.stringify(record)
 }
 

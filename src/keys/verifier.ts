@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Environment, Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import { createAsker } from './asker.ts'
+import { createKeyBackground } from './background.ts'
 import { createChanges } from './changes.ts'
 import type { Digester } from './digest.ts'
 import { environmentOf } from './format.ts'
@@ -11,7 +12,7 @@ import { createKeyCache, slotById, type CachedKey } from './key-cache.ts'
 import { createKnownKeys, type CacheTimes, type KnownKeys } from './known-keys.ts'
 import { createLookUps, type LookedUp, type LookUps, type Question } from './look-up.ts'
 import { isKeyId, statusOf } from './record.ts'
-import type { KeyStore } from './store.ts'
+import type { KeyRecord, KeyStore } from './store.ts'
 
 /**
  * Asked only before a look-up of a key that is not cached. 0: it may start; else the seconds until the caller's budget of
@@ -28,6 +29,8 @@ export interface KeysHealth {
   /** `true`: pushed changes arrive; `false`: the feed is lost, or not up yet; `null`: the store has none. */
   readonly watching: boolean | null
   readonly cachedKeys: number
+  /** Keys that are due for rotation: active, older than 90 days. Asked for once a day; `null`: not known. */
+  readonly rotationDue: number | null
 }
 
 export interface KeyVerifier {
@@ -37,11 +40,13 @@ export interface KeyVerifier {
   issuingKey(id: string): IssuingKeyState | Promise<IssuingKeyState>
   /** A key that was just made must not be answered from the miss cache. */
   forgetMisses(): void
+  /** A key was changed: what is cached of it is dropped, and what is being looked up is asked again. */
+  forget(keyId: string): void
   /** Resolves when the store answered; rejects with its error, or when the signal ends it. Subscribes to its changes. */
   ready(signal: AbortSignal): Promise<void>
   health(): KeysHealth
-  /** Ends look-ups under way with `store_unavailable`. Leaves no timer behind. */
-  close(): Promise<void>
+  /** Ends look-ups under way with `store_unavailable`, writes last uses within the deadline. Leaves no timer behind. */
+  close(deadlineMs?: number): Promise<void>
 }
 
 export interface KeyVerifierSettings extends CacheTimes {
@@ -53,9 +58,15 @@ export interface KeyVerifierSettings extends CacheTimes {
   readonly cacheEntries: number
   /** For the whole of a look-up, from its start. */
   readonly timeoutMs: number
+  readonly onRotationDue: ((records: readonly KeyRecord[]) => void) | null
 }
 
 type Found = Identity | Denial
+
+/** A key was let in; called on each verification, so it must be cheap. */
+type OnUse = (keyId: string, now: number) => void
+
+const CLOSE_DEADLINE_MS = 1000
 
 const UNKNOWN: Denial = deny('key_unknown', 'api-key', { cost: true })
 
@@ -73,16 +84,19 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
   })
   const known = createKnownKeys({ cache, clock, times: settings, epoch: changes.epoch })
   const lookUps = createLookUps({ asker, changes, cache, catalogue, clock })
+  const background = createKeyBackground({ ...settings, entries: settings.cacheEntries })
 
   return Object.freeze({
-    verify: createVerify(settings, known, lookUps),
+    verify: createVerify(settings, { known, lookUps, onUse: background.used }),
     issuingKey: createIssuingKey(settings, known, lookUps),
     forgetMisses: () => {
       cache.forgetMisses()
       changes.made()
     },
+    forget: changes.changed,
     ready: async (signal: AbortSignal) => {
       await unlessAborted(Promise.all([reach(settings, signal), changes.subscribe()]), signal)
+      await background.start()
     },
     health: () =>
       Object.freeze({
@@ -90,17 +104,29 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
         reachable: asker.reachable(),
         watching: changes.watching(),
         cachedKeys: cache.size(),
+        rotationDue: background.rotationDue(),
       }),
-    close: async () => {
+    close: async (deadlineMs = CLOSE_DEADLINE_MS) => {
       asker.stop()
+      await background.stop(deadlineMs)
       await changes.stop()
       if (typeof store.close === 'function') await store.close()
     },
   })
 }
 
-function createVerify(settings: KeyVerifierSettings, known: KnownKeys, lookUps: LookUps): KeyVerifier['verify'] {
+function createVerify(
+  settings: KeyVerifierSettings,
+  { known, lookUps, onUse }: { known: KnownKeys; lookUps: LookUps; onUse: OnUse },
+): KeyVerifier['verify'] {
   const { environment, clock } = settings
+
+  const judged = (found: LookedUp, costs?: boolean): Found => {
+    const now = clock.now()
+    const outcome = outcomeOf(found, now, costs)
+    if (outcome.ok) onUse(outcome.subject, now)
+    return outcome
+  }
 
   /** Why a key that is not cached is refused without a look-up; `null`: it is not. */
   const refusal = (slot: string, key: string): Denial | null => {
@@ -111,13 +137,13 @@ function createVerify(settings: KeyVerifierSettings, known: KnownKeys, lookUps: 
   }
   const lookUp = async (slot: string, key: string): Promise<Found> => {
     const answer = await lookUps.find(byKey(settings, slot, key))
-    return outcomeOf(orStale(answer, known.stale(slot)), clock.now(), true)
+    return judged(orStale(answer, known.stale(slot)), true)
   }
   /** Whoever had to wait for his budget may find that somebody has looked the key up meanwhile. */
   const admitted = (slot: string, key: string, retryAfterSeconds: number): Found | Promise<Found> => {
     if (retryAfterSeconds > 0) return deny('rate_limited', 'api-key', { retryAfterSeconds })
     const cached = known.fresh(slot)
-    if (cached !== null) return outcomeOf(cached, clock.now())
+    if (cached !== null) return judged(cached)
     return known.missed(slot) ? UNKNOWN : lookUp(slot, key)
   }
 
@@ -125,7 +151,7 @@ function createVerify(settings: KeyVerifierSettings, known: KnownKeys, lookUps: 
     // The digest comes before the look at the key's form: only a well-formed key can be in the cache.
     const slot = hash('sha256', key, 'base64url')
     const cached = known.fresh(slot)
-    if (cached !== null) return outcomeOf(cached, clock.now())
+    if (cached !== null) return judged(cached)
     if (known.stale(slot) !== null) return lookUp(slot, key)
     const refused = refusal(slot, key)
     if (refused !== null) return refused
@@ -151,9 +177,9 @@ function createIssuingKey(
   }
 }
 
-/** A store that is down is no reason to refuse a caller whom it vouched for a moment ago; one that lies is. */
+/** A store that is down, or that lies, is no reason to refuse a caller whom it vouched for a moment ago. */
 function orStale(answer: LookedUp, stale: CachedKey | null): LookedUp {
-  return answer === 'store_unavailable' && stale !== null ? stale : answer
+  return stale !== null && (answer === 'store_unavailable' || answer === 'store_invalid_record') ? stale : answer
 }
 
 /** The store is asked by digests; the key itself is for a store that has to present it to somebody else. */

@@ -15,7 +15,8 @@ interface Block {
 /**
  * Compiles CIDR blocks and single addresses. A block of one family never holds an address of the other; IPv4-mapped
  * IPv6 counts as IPv4, in a rule (`::ffff:10.0.0.0/104` is `10.0.0.0/8`) and in an address. An empty list holds nothing.
- * @throws {TypeError} for a rule that does not say exactly one block: it names index, text and reason.
+ * @throws {TypeError} for a rule that does not say exactly one block: it names index and reason, and the text only where
+ * it is made of the characters of an address.
  */
 export function compileCidrs(rules: readonly string[]): CidrList {
   const blocks = rules.map((rule, index) => readRule(rule, index))
@@ -80,7 +81,7 @@ function maskOf(bits: number): number {
 function readRule(rule: unknown, index: number): Block {
   if (typeof rule !== 'string') throw new TypeError(`rule ${index} is no string.`)
   const refuse = (why: string): never => {
-    throw new TypeError(`rule ${index} (${shown(rule)}) ${why}.`)
+    throw new TypeError(`rule ${index}${shown(rule)} ${why}.`)
   }
   const slash = rule.indexOf('/')
   const address = slash === -1 ? rule : rule.slice(0, slash)
@@ -110,7 +111,10 @@ function prefixOf(text: string): number {
   return /^(?:0|[1-9]\d{0,2})$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY
 }
 
-/** A secret that was put in the wrong option must not be in the error: only what is short or looks like an address is shown. */
+/**
+ * A secret that was put in the wrong option must not be in the error: shown is only what can be (a misspelt) address, with
+ * a dot or a colon in it and no more than four digits in a row, which no key, digest or password is.
+ */
 function shown(rule: string): string {
-  return rule.length <= 20 || /^[\da-f.:/]{1,49}$/i.test(rule) ? JSON.stringify(rule) : `${rule.length} characters`
+  return /^(?=.*[.:])(?!.*[\da-f]{5})[\da-f.:/]{1,49}$/i.test(rule) ? ` (${JSON.stringify(rule)})` : ''
 }

@@ -1,6 +1,6 @@
 import type { AuditEvent } from '../audit/event.ts'
 import type { AuditSink } from '../audit/sink.ts'
-import type { KeyStore } from '../keys/store.ts'
+import type { KeyRecord, KeyStore } from '../keys/store.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Environment } from '../principal.ts'
 import type { PartnerScopes } from '../scopes.ts'
@@ -16,25 +16,33 @@ export interface NamedSecret {
   readonly secret: string
 }
 
+/** API keys: where they live, and how long what is known of one holds. */
 export interface KeysOptions {
+  /** `memoryKeyStore()`, or any `KeyStore`. Closed by `auth.close()`. */
   readonly store: KeyStore
   /**
    * Base64 of at least 32 bytes, or a list for rotation: all are looked up, the first is used for new keys. Without a
    * pepper digests are plain SHA-256; with one, unpeppered digests count only if the list ends with `'sha256'`.
    */
   readonly pepper?: string | readonly (NamedSecret | 'sha256')[] | undefined
-  /** How long a verified key is trusted without asking the store. Default 30. */
+  /** How long a verified key is trusted without asking the store. Default 30, at most 3600. */
   readonly cacheSeconds?: number | undefined
-  /** How long an unknown key stays unknown. Default 5. */
+  /** How long an unknown key stays unknown. Default 5, at most 60. */
   readonly missCacheSeconds?: number | undefined
-  /** How long beyond its cache time a key goes on working while the store is down. Default 60. */
+  /** How long beyond its cache time a key goes on working while the store is down. Default 60, at most 900. */
   readonly staleIfErrorSeconds?: number | undefined
-  /** Default 100,000; about 620 bytes an entry. */
+  /** Keys (and misses) that are cached at most. Default 100,000, at most 10,000,000; about 620 bytes an entry. */
   readonly cacheEntries?: number | undefined
-  /** Deadline of one look-up, in milliseconds. Default 250. */
+  /** Deadline of one look-up, in milliseconds, at most 30,000. Default 250; 2000 for a store that is named `introspection`. */
   readonly timeoutMs?: number | undefined
+  /**
+   * Once a day, where the store can list and there are any: the keys that are active, not rotated and older than 90 days.
+   * What it throws goes no further.
+   */
+  readonly onRotationDue?: ((records: readonly KeyRecord[]) => void) | undefined
 }
 
+/** Access tokens (JWTs): whose, for whom, and which keys verify them. */
 export interface TokensOptions {
   /** RFC 7519 section 4.1.1 `iss`, compared exactly. */
   readonly issuer: string
@@ -48,7 +56,7 @@ export interface TokensOptions {
   readonly types?: readonly string[] | undefined
   /** Default 30, at most 60. */
   readonly clockToleranceSeconds?: number | undefined
-  /** Longest accepted `exp - iat`. Default 3600. */
+  /** Longest accepted `exp - iat`. Default 3600, at most 86,400. */
   readonly maxLifetimeSeconds?: number | undefined
   /**
    * Whether the API key that a token was exchanged for is looked up: `named` where the token names one (the default where
@@ -64,14 +72,15 @@ export interface TokensOptions {
         readonly issuingKey?: string | undefined
       }
     | undefined
-  /** Longest time that a bogus `kid` can delay a real new key. Default 5. */
+  /** Longest time that a bogus `kid` can delay a real new key. Default 5, at most 300. */
   readonly jwksCooldownSeconds?: number | undefined
-  /** Age at which the key set is fetched anew before use (in the background at half of it). Default 600. */
+  /** Age at which the key set is fetched anew before use (in the background at half of it). Default 600, at most 86,400. */
   readonly jwksMaxAgeSeconds?: number | undefined
-  /** How long the last good key set serves while the URL is out of reach. Default 86,400. */
+  /** How long the last good key set serves while the URL is out of reach. Default 86,400, at most 604,800. */
   readonly jwksMaxStaleSeconds?: number | undefined
-  /** Default 3000. */
+  /** Deadline of one fetch of the key set, body included. Default 3000, at most 60,000. */
   readonly jwksTimeoutMs?: number | undefined
+  /** Fetches the key set, for example through a proxy. Default: the global one at the time of `createAuth`. */
   readonly fetch?: typeof fetch | undefined
 }
 
@@ -81,29 +90,34 @@ export interface JsonWebKeyLike {
   readonly [member: string]: unknown
 }
 
+/** What stands between the caller and this server. */
 export interface TransportOptions {
   /** Default `required`; a test server lets a loopback peer through all the same. */
   readonly https?: 'required' | 'off' | undefined
   /**
-   * Proxies in front of this server: how many (only where the port is reachable from the proxy alone), or their CIDR
-   * blocks. Default 0: no forwarded header is believed.
+   * Proxies in front of this server: how many, 0 to 16 (only where the port is reachable from the proxy alone), or their
+   * CIDR blocks. Default 0: no forwarded header is believed.
    */
   readonly trustedProxies?: number | readonly string[] | undefined
 }
 
 /** Structural limiter (rate-limiter-flexible fits): a rejection that is no `Error` means over the budget. */
 export interface FailureLimiter {
+  /** One failed attempt of `key`, a client address (IPv6: its /64). */
   consume(key: string): Promise<unknown>
 }
 
+/** The budget of failed attempts. Above it a key that is not cached is answered 429 without a look-up. */
 export interface FailuresOptions {
-  /** Failed attempts per client address and window. Default 100. */
+  /** Failed attempts per client address and window. Default 100, at most 1,000,000. */
   readonly max?: number | undefined
-  /** Default 60. */
+  /** Default 60, at most 86,400. */
   readonly windowSeconds?: number | undefined
+  /** Counts for several processes together. Where it is down the process's own counter decides. */
   readonly limiter?: FailureLimiter | undefined
 }
 
+/** Where audit events go, and what happens where they cannot. */
 export interface AuditOptions {
   /** Where the journal is written. Required on a live server; a local, persistent volume. */
   readonly directory?: string | undefined
@@ -113,16 +127,19 @@ export interface AuditOptions {
   readonly durability?: 'written' | undefined
   /** What happens to a live call that cannot be audited: refused with 503 (`deny`, default), or served and counted (`allow`). */
   readonly onFailure?: 'deny' | 'allow' | undefined
+  /** Beside the journal; this version takes sinks that do not acknowledge (`acks: false`). */
   readonly sinks?: readonly AuditSink[] | undefined
-  /** Names of query parameters that may stand in events, beside FHIR's parameters for all resources. */
+  /** Names of query parameters that may stand in events, beside FHIR's parameters for all resources: `[A-Za-z0-9_.-]{1,64}`. */
   readonly queryNames?: readonly string[] | undefined
   /** Runs once the line is in the journal. What it throws is counted and goes no further. */
   readonly onEvent?: ((event: AuditEvent) => void) | undefined
 }
 
+/** How this server is named in each event. Each is 1 to 128 printable ASCII characters without spaces. */
 export interface ServiceOptions {
   /** Default `unnamed`. */
   readonly name?: string | undefined
+  /** Default: `null` in the event. */
   readonly version?: string | undefined
   /** Default: host name and process id. */
   readonly instance?: string | undefined
@@ -140,7 +157,8 @@ export interface AuthOptions {
   readonly failures?: FailuresOptions | undefined
   readonly audit?: AuditOptions | undefined
   readonly service?: ServiceOptions | undefined
+  /** Instants and durations, for tests. Deadlines of I/O are real timers all the same. */
   readonly clock?: Clock | undefined
-  /** Default: the documented page. */
+  /** `docsUrl` in every answer: an http or https URL. Default: the documented page. */
   readonly docsUrl?: string | undefined
 }

@@ -1,39 +1,32 @@
-import { readFileSync } from 'node:fs'
 import { ConfigError } from '../errors.ts'
 import type { KeyStore } from '../keys/store.ts'
+import { ownMember } from '../lib/own-member.ts'
+import { sqliteKeyStore } from '../stores/sqlite.ts'
 import type { AuditOptions, AuthOptions, KeysOptions, NamedSecret, TokensOptions } from './auth-options.ts'
-
-type Env = Readonly<Record<string, string | undefined>>
+import { nameOfSecret, plainText, refuseUnknown, secretText, type Env, type SecretName } from './environment.ts'
+import { readStoreUrl } from './store-url.ts'
 
 /** What the environment cannot hold. */
 export interface FromEnvParts {
-  /** The key store; `HEALTHCLOUD_KEY_PEPPER` is used with it. */
+  /** The key store. `HEALTHCLOUD_KEY_PEPPER` is used with it; `HEALTHCLOUD_KEY_STORE_URL` is then not read. */
   readonly store?: KeyStore | undefined
 }
 
 /**
- * Options from `HEALTHCLOUD_ENVIRONMENT`, `_ISSUER`, `_AUDIENCE`, `_JWKS_URL`, `_KEY_PEPPER`, `_AUDIT_DIR` and
- * `_AUDIT_PSEUDONYM_KEY`; each secret also as `…_FILE`, the path of a file that holds it. Secrets are
- * `id:base64[,id:base64…]`; a pepper list may end with `sha256`.
- * @throws {ConfigError} where a variable is malformed or a file cannot be read; the value is never repeated.
+ * Options from `HEALTHCLOUD_ENVIRONMENT`, `_ISSUER`, `_AUDIENCE`, `_JWKS_URL`, `_KEY_STORE_URL` (`sqlite:<path>`),
+ * `_KEY_PEPPER`, `_AUDIT_DIR` and `_AUDIT_PSEUDONYM_KEY`; each secret also as `…_FILE`, the path of a file that holds it. Secrets are
+ * `id:base64[,id:base64…]`; a pepper list may end with `sha256`. Reads the variables once and opens nothing but those files.
+ * @throws {ConfigError} where a variable is malformed, cannot be served by this version or is unknown (any other that begins
+ * with `HEALTHCLOUD_`, but for `HEALTHCLOUD_API_KEY` and what Kubernetes sets), or where a file cannot be read. Its `option`
+ * is the variable; the value is never repeated.
  */
-export function fromEnv(env: Env = process.env, parts: FromEnvParts = {}): AuthOptions {
-  const environment = text(env, 'HEALTHCLOUD_ENVIRONMENT')
-  if (environment !== 'live' && environment !== 'test') {
-    const [code, problem] =
-      environment === undefined
-        ? (['CONFIG_MISSING', 'is not set.'] as const)
-        : (['CONFIG_INVALID', 'is not valid.'] as const)
-    throw new ConfigError(code, 'HEALTHCLOUD_ENVIRONMENT', { problem, remedy: "Set it to 'live' or 'test'." })
-  }
-  if (text(env, 'HEALTHCLOUD_KEY_STORE_URL') !== undefined) {
-    throw new ConfigError('CONFIG_UNSUPPORTED', 'HEALTHCLOUD_KEY_STORE_URL', {
-      problem: 'names a store, but this version brings none that has a URL.',
-      remedy: 'Unset it, and hand a store in: fromEnv(process.env, { store }).',
-    })
-  }
-  const store = Object.hasOwn(parts, 'store') ? parts.store : undefined
-  const keys = store === undefined ? undefined : keysOf(env, store)
+export function fromEnv(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  parts: FromEnvParts = {},
+): AuthOptions {
+  refuseUnknown(env)
+  const environment = environmentOf(env)
+  const keys = keysOf(env, parts)
   const tokens = tokensOf(env)
   const audit = auditOf(env)
   return {
@@ -44,17 +37,67 @@ export function fromEnv(env: Env = process.env, parts: FromEnvParts = {}): AuthO
   }
 }
 
-function keysOf(env: Env, store: KeyStore): KeysOptions {
-  const pepper = secrets(env, 'HEALTHCLOUD_KEY_PEPPER')
+function environmentOf(env: Env): 'live' | 'test' {
+  const environment = plainText(env, 'HEALTHCLOUD_ENVIRONMENT')
+  if (environment === 'live' || environment === 'test') return environment
+  const remedy = "Set it to 'live' or 'test'."
+  throw environment === undefined
+    ? new ConfigError('CONFIG_MISSING', 'HEALTHCLOUD_ENVIRONMENT', { problem: 'is not set.', remedy })
+    : new ConfigError('CONFIG_INVALID', 'HEALTHCLOUD_ENVIRONMENT', { problem: 'is not valid.', remedy })
+}
+
+function keysOf(env: Env, parts: FromEnvParts): KeysOptions | undefined {
+  for (const name of Object.keys(parts)) {
+    if (name === 'store') continue
+    throw new ConfigError('CONFIG_UNKNOWN_OPTION', name, {
+      problem: 'is no part of fromEnv.',
+      remedy: 'Write fromEnv(process.env, { store }).',
+    })
+  }
+  const store = (ownMember(parts, 'store') as KeyStore | undefined) ?? storeOf(env)
+  if (store === undefined) {
+    refusePepper(env)
+    return undefined
+  }
+  const pepper = secretsOf(env, 'HEALTHCLOUD_KEY_PEPPER')
   return pepper === undefined ? { store } : { store, pepper }
+}
+
+/** The one store that needs no client of yours. No part of the URL is shown: it may hold a password. */
+function storeOf(env: Env): KeyStore | undefined {
+  const source = secretText(env, 'HEALTHCLOUD_KEY_STORE_URL')
+  if (source === undefined) return undefined
+  const url = readStoreUrl(source.text)
+  if (url === null) {
+    throw new ConfigError('CONFIG_INVALID', source.name, {
+      problem: 'is not the URL of a key store.',
+      remedy: 'Give sqlite:<path of a file>, or hand a store in: fromEnv(process.env, { store }).',
+    })
+  }
+  if (url.kind === 'sqlite') return sqliteKeyStore(url.path)
+  const [factory, client] = url.kind === 'postgres' ? ['postgresKeyStore', 'pool'] : ['redisKeyStore', 'client']
+  throw new ConfigError('CONFIG_UNSUPPORTED', source.name, {
+    problem: `names a ${url.kind} store, and fromEnv opens no connections.`,
+    remedy: `Hand the store in: fromEnv(process.env, { store: ${factory}(${client}) }).`,
+  })
+}
+
+/** A pepper that nothing uses is a store that somebody has forgotten. */
+function refusePepper(env: Env): void {
+  const name = nameOfSecret(env, 'HEALTHCLOUD_KEY_PEPPER')
+  if (name === undefined) return
+  throw new ConfigError('CONFIG_CONFLICT', name, {
+    problem: 'is set, but there is no key store to use it with.',
+    remedy: 'Hand a store in, fromEnv(process.env, { store }), or unset it.',
+  })
 }
 
 function tokensOf(env: Env): TokensOptions | undefined {
   const names = ['HEALTHCLOUD_ISSUER', 'HEALTHCLOUD_AUDIENCE', 'HEALTHCLOUD_JWKS_URL'] as const
-  const [issuer, audience, jwks] = names.map((name) => text(env, name))
+  const [issuer, audience, jwks] = names.map((name) => plainText(env, name))
   if (issuer === undefined && audience === undefined && jwks === undefined) return undefined
   if (issuer === undefined || audience === undefined || jwks === undefined) {
-    const missing = names.find((name) => text(env, name) === undefined) ?? names[0]
+    const missing = names.find((name) => plainText(env, name) === undefined) ?? names[0]
     throw new ConfigError('CONFIG_MISSING', missing, {
       problem: 'is not set.',
       remedy: `Set ${names.join(', ')} together, or none of them.`,
@@ -64,8 +107,9 @@ function tokensOf(env: Env): TokensOptions | undefined {
 }
 
 function auditOf(env: Env): AuditOptions | undefined {
-  const directory = text(env, 'HEALTHCLOUD_AUDIT_DIR')
-  const keys = secrets(env, 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY')
+  refuseSigningKey(env)
+  const directory = plainText(env, 'HEALTHCLOUD_AUDIT_DIR')
+  const keys = secretsOf(env, 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY')
   if (directory === undefined && keys === undefined) return undefined
   const pseudonymKeys = keys?.filter((each): each is NamedSecret => each !== 'sha256')
   return {
@@ -74,14 +118,18 @@ function auditOf(env: Env): AuditOptions | undefined {
   }
 }
 
-/** An empty variable is an unset one. */
-function text(env: Env, name: string): string | undefined {
-  const value = Object.hasOwn(env, name) ? env[name]?.trim() : undefined
-  return value === '' ? undefined : value
+/** Whoever sets it counts on signed checkpoints. */
+function refuseSigningKey(env: Env): void {
+  const name = nameOfSecret(env, 'HEALTHCLOUD_AUDIT_SIGNING_KEY')
+  if (name === undefined) return
+  throw new ConfigError('CONFIG_UNSUPPORTED', name, {
+    problem: 'is set, but this version does not sign the journal yet.',
+    remedy: 'Unset it.',
+  })
 }
 
-function secrets(env: Env, name: string): (NamedSecret | 'sha256')[] | undefined {
-  const source = secretSource(env, name)
+function secretsOf(env: Env, name: SecretName): (NamedSecret | 'sha256')[] | undefined {
+  const source = secretText(env, name)
   if (source === undefined) return undefined
   return source.text.split(',').map((part) => {
     const each = part.trim()
@@ -93,25 +141,4 @@ function secrets(env: Env, name: string): (NamedSecret | 'sha256')[] | undefined
       remedy: 'Give `id:base64`, or several separated by commas.',
     })
   })
-}
-
-/** The text, and the variable that it came by. */
-function secretSource(env: Env, name: string): { name: string; text: string } | undefined {
-  const fileName = `${name}_FILE`
-  const [direct, file] = [text(env, name), text(env, fileName)]
-  if (direct !== undefined && file !== undefined) {
-    throw new ConfigError('CONFIG_CONFLICT', name, {
-      problem: `is set, and so is ${fileName}.`,
-      remedy: 'Unset one of them.',
-    })
-  }
-  if (file === undefined) return direct === undefined ? undefined : { name, text: direct }
-  try {
-    return { name: fileName, text: readFileSync(file, 'utf8').trim() }
-  } catch {
-    throw new ConfigError('CONFIG_INVALID', fileName, {
-      problem: 'names a file that cannot be read.',
-      remedy: 'Check its path and permissions.',
-    })
-  }
 }

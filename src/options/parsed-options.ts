@@ -3,7 +3,7 @@ import type { KeyStore } from '../keys/store.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Environment } from '../principal.ts'
 import type { ScopeInfo } from '../scopes.ts'
-import type { Algorithm, AuditOptions, FailureLimiter, JsonWebKeyLike } from './auth-options.ts'
+import type { Algorithm, AuditOptions, FailureLimiter, JsonWebKeyLike, KeysOptions } from './auth-options.ts'
 
 /** A named secret, decoded. */
 export interface DecodedSecret {
@@ -19,6 +19,7 @@ export interface ParsedKeys {
   readonly staleIfErrorSeconds: number
   readonly cacheEntries: number
   readonly timeoutMs: number
+  readonly onRotationDue?: KeysOptions['onRotationDue']
 }
 
 export interface ParsedTokens {

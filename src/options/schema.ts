@@ -3,8 +3,9 @@ import type { AuditSink } from '../audit/sink.ts'
 import { DOCS_URL } from '../errors.ts'
 import type { KeyStore } from '../keys/store.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
+import { ownMember } from '../lib/own-member.ts'
 import { isScopeToken } from '../scopes.ts'
-import type { AuditOptions, FailureLimiter } from './auth-options.ts'
+import type { AuditOptions, FailureLimiter, KeysOptions } from './auth-options.ts'
 import type { ParsedOptions } from './parsed-options.ts'
 
 /** A value that has all these functions as own or inherited members: how foreign objects are recognised. */
@@ -52,7 +53,18 @@ const keyStore = withMethods<KeyStore>('a key store', ['find', 'get', 'insert', 
   },
 )
 
-const keys = z.strictObject({
+const MAX_TIMEOUT_MS = 30_000
+
+/** What a look-up may take: most stores stand beside the server; one that does not says so itself. */
+const timeoutOf = (store: KeyStore): number => {
+  const own = ownMember(store, 'timeoutMs')
+  return typeof own === 'number' && own > 0 && own <= MAX_TIMEOUT_MS ? own : 250
+}
+
+const callback = <T>() =>
+  z.custom<T>((value) => typeof value === 'function', { error: 'expected a function.' }).optional()
+
+const keyOptions = z.strictObject({
   store: keyStore,
   pepper: z
     .union([secret, z.array(z.union([z.literal('sha256'), namedSecret])).min(1)], {
@@ -63,7 +75,13 @@ const keys = z.strictObject({
   missCacheSeconds: seconds(60).default(5),
   staleIfErrorSeconds: seconds(900).default(60),
   cacheEntries: count(10_000_000).default(100_000),
-  timeoutMs: positive(30_000).default(250),
+  timeoutMs: positive(MAX_TIMEOUT_MS).optional(),
+  onRotationDue: callback<NonNullable<KeysOptions['onRotationDue']>>(),
+})
+
+const keys = keyOptions.transform((given) => {
+  const timeoutMs = ownMember(given, 'timeoutMs')
+  return { ...given, timeoutMs: typeof timeoutMs === 'number' ? timeoutMs : timeoutOf(given.store) }
 })
 
 const claimName = z.string().min(1).max(128)
@@ -95,7 +113,7 @@ const tokens = z.strictObject({
   jwksMaxAgeSeconds: positive(86_400).default(600),
   jwksMaxStaleSeconds: positive(604_800).default(86_400),
   jwksTimeoutMs: positive(60_000).default(3000),
-  fetch: z.custom<typeof fetch>((value) => typeof value === 'function', { error: 'expected a function.' }).optional(),
+  fetch: callback<typeof fetch>(),
 })
 
 const scopeInfo = z.strictObject({ description: z.string().min(1), level: z.enum(['Standard', 'Admin', 'Publisher']) })
@@ -122,11 +140,7 @@ const audit = z.strictObject({
   onFailure: z.enum(['deny', 'allow']).default('deny'),
   sinks: z.array(withMethods<AuditSink>('an audit sink', ['write'])).default([]),
   queryNames: z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'expected a parameter name.' })).default([]),
-  onEvent: z
-    .custom<NonNullable<AuditOptions['onEvent']>>((value) => typeof value === 'function', {
-      error: 'expected a function.',
-    })
-    .optional(),
+  onEvent: callback<NonNullable<AuditOptions['onEvent']>>(),
 })
 
 const label = z

@@ -1,6 +1,7 @@
 import type { Reason } from '../decision.ts'
 import type { Environment } from '../principal.ts'
-import { isScopeToken } from '../scopes.ts'
+import { isScopeToken, type ScopeCatalogue } from '../scopes.ts'
+import { createBoundedCache } from './bounded-cache.ts'
 import { own, type JsonObject } from './json-object.ts'
 import type { TokenSettings } from './settings.ts'
 
@@ -9,7 +10,8 @@ export interface Claims {
   readonly subject: string
   readonly organization: string
   readonly environment: Environment
-  readonly scopes: readonly string[]
+  /** Those that are known. */
+  readonly scopes: ReadonlySet<string>
   /** RFC 7519 section 4.1.4, seconds. */
   readonly expires: number
   /** RFC 7519 section 4.1.5, seconds. */
@@ -24,12 +26,24 @@ export type BadClaim = Extract<
   'jwt_issuer' | 'jwt_audience' | 'jwt_claims' | 'jwt_expired' | 'jwt_not_yet_valid' | 'jwt_lifetime'
 >
 
-/** Checks issuer, audience and every claim that is required (RFC 9068 section 4); `now` in epoch milliseconds. */
-export function readClaims(payload: JsonObject, settings: TokenSettings, now: number): Claims | BadClaim {
-  if (own(payload, 'iss') !== settings.issuer) return 'jwt_issuer'
-  if (!names(own(payload, 'aud'), settings.audience)) return 'jwt_audience'
-  const bad = checkTimes(payload, settings, now)
-  return bad ?? readIdentity(payload, settings)
+export interface ClaimsReader {
+  /** Checks issuer, audience and every claim that is required (RFC 9068 section 4); `now` in epoch milliseconds. */
+  read(payload: JsonObject, now: number): Claims | BadClaim
+  /** Who the token is about; its times are not checked. */
+  identity(payload: JsonObject): Claims | BadClaim
+}
+
+export function createClaimsReader(settings: TokenSettings, catalogue: ScopeCatalogue): ClaimsReader {
+  const readScopes = createScopeReader(catalogue)
+  const identity = (payload: JsonObject) => readIdentity(payload, settings, readScopes)
+  return Object.freeze({
+    read: (payload: JsonObject, now: number) => {
+      if (own(payload, 'iss') !== settings.issuer) return 'jwt_issuer'
+      if (!names(own(payload, 'aud'), settings.audience)) return 'jwt_audience'
+      return checkTimes(payload, settings, now) ?? identity(payload)
+    },
+    identity,
+  })
 }
 
 /** The issuer as it is claimed, before anything is verified: another's token must not even cause a fetch. */
@@ -69,8 +83,7 @@ function isSeconds(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
-/** Who the token is about; its times are checked elsewhere. */
-export function readIdentity(payload: JsonObject, { claims }: TokenSettings): Claims | BadClaim {
+function readIdentity(payload: JsonObject, { claims }: TokenSettings, readScopes: ScopeReader): Claims | BadClaim {
   const subject = own(payload, 'sub')
   const organization = own(payload, claims.organization)
   const environment = own(payload, claims.environment)
@@ -97,9 +110,25 @@ function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= 256
 }
 
+/** The known ones of the scopes that a claim names; `null`: it is no list of scopes. */
+type ScopeReader = (claim: unknown) => ReadonlySet<string> | null
+
+/** An issuer writes few combinations of scopes, and many tokens with each. */
+const MAX_REMEMBERED = 256
+
 /** RFC 6749 section 3.3: scope-tokens with one space between them; or, as some issuers write it, a list of them. */
-function readScopes(scope: unknown): readonly string[] | null {
-  if (scope === '') return []
-  const list: unknown = typeof scope === 'string' ? scope.split(' ') : scope
-  return Array.isArray(list) && list.every((each) => isScopeToken(each)) ? list : null
+function createScopeReader(catalogue: ScopeCatalogue): ScopeReader {
+  const remembered = createBoundedCache<ReadonlySet<string>>(MAX_REMEMBERED)
+  const read = (claim: unknown) => {
+    const list: unknown = claim === '' ? [] : typeof claim === 'string' ? claim.split(' ') : claim
+    return Array.isArray(list) && list.every((each) => isScopeToken(each)) ? catalogue.known(list) : null
+  }
+  return (claim) => {
+    if (typeof claim !== 'string') return read(claim)
+    const known = remembered.get(claim)
+    if (known !== undefined) return known
+    const scopes = read(claim)
+    if (scopes !== null) remembered.set(claim, scopes)
+    return scopes
+  }
 }

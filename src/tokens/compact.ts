@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { canonicalLength } from './base64url.ts'
 import { createBoundedCache } from './bounded-cache.ts'
 import { readHeader, type BadHeader, type Header, type HeaderRules } from './header.ts'
 import { parseObject, type JsonObject } from './json-object.ts'
@@ -39,6 +40,7 @@ export function createCompactParser(rules: HeaderRules): CompactParser {
     return header
   }
   return (token) => {
+    if (!isPlain(token)) return null
     const first = token.indexOf('.')
     const second = token.indexOf('.', first + 1)
     if (first === -1 || second === -1 || token.indexOf('.', second + 1) !== -1) return null
@@ -51,10 +53,14 @@ export function createCompactParser(rules: HeaderRules): CompactParser {
   }
 }
 
-/** Node decodes other texts too; the one that it encodes is canonical (RFC 7515 section 2, base64url without padding). */
+/** No other characters than ASCII, and none of the alphabet that base64url replaces: what is left, decoding tells. */
+function isPlain(token: string): boolean {
+  return Buffer.byteLength(token) === token.length && !token.includes('+') && !token.includes('/')
+}
+
 function decodeSignature(segment: string): Buffer | null {
   const bytes = Buffer.from(segment, 'base64url')
-  return bytes.toString('base64url') === segment ? bytes : null
+  return bytes.length === canonicalLength(segment) ? bytes : null
 }
 
 /** Decoding is synchronous, and so one piece of memory serves all. */
@@ -63,6 +69,12 @@ const scratch = Buffer.alloc(MAX_TOKEN_LENGTH)
 function decodeObject(segment: string): JsonObject | null {
   if (segment.length > MAX_TOKEN_LENGTH) return null
   const length = scratch.write(segment, 'base64url')
-  if (scratch.toString('base64url', 0, length) !== segment) return null
-  return isUtf8(scratch.subarray(0, length)) ? parseObject(scratch.toString('utf8', 0, length)) : null
+  if (length !== canonicalLength(segment)) return null
+  const text = scratch.toString('utf8', 0, length)
+  return isAscii(text, length) || isUtf8(scratch.subarray(0, length)) ? parseObject(text) : null
+}
+
+/** As many characters as bytes, and none of them a replacement of what could not be read. */
+function isAscii(text: string, bytes: number): boolean {
+  return text.length === bytes && !text.includes('\ufffd')
 }

@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import { createIdentity, type Environment, type Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import { createBoundedCache } from './bounded-cache.ts'
-import { claimsIssuer, isEarly, isExpired, readClaims, readIdentity, type Claims } from './claims.ts'
+import { claimsIssuer, createClaimsReader, isEarly, isExpired, type Claims, type ClaimsReader } from './claims.ts'
 import { createCompactParser, MAX_TOKEN_LENGTH, type Compact } from './compact.ts'
 import { findKey, type NoKey } from './find-key.ts'
 import { mediaType } from './header.ts'
@@ -60,6 +60,7 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
   const keySet = createKeySet(settings, clock)
   const { algorithms, types } = settings
   const parse = createCompactParser({ algorithms, types: new Set(types.map(mediaType)) })
+  const claims = createClaimsReader(settings, parts.catalogue)
   const cache = createBoundedCache<Verified>(parts.cacheEntries)
 
   const verifyNew = (token: string, slot: string): Found | Promise<Found> => {
@@ -72,7 +73,7 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
     return whenKnown(findKey(keySet, header, compact), (key) => {
       // Only a token without `kid` that no key verifies has cost signature checks and is still of unknown key.
       if (typeof key === 'string') return refuse(key, { cost: costsChecks(key, header.kid) })
-      const verified = accept(parts, compact, key)
+      const verified = accept(parts, claims, { compact, key })
       if (isDenial(verified)) return verified
       cache.set(slot, verified)
       return vouched(verified.identity, true)
@@ -127,10 +128,15 @@ function createKeySet({ jwks, algorithms }: TokenSettings, clock: Clock): KeySet
   return createLocalKeySet(keys)
 }
 
-function accept(parts: TokenVerifierSettings, { payload }: Compact, key: PublicKey): Verified | Denial {
-  const { settings, environment, catalogue, clock } = parts
-  const claims = readClaims(payload, settings, clock.now())
-  if (typeof claims === 'string') return refuse(claims, { actor: actorOf(readIdentity(payload, settings)), cost: true })
+function accept(
+  { environment, clock }: TokenVerifierSettings,
+  reader: ClaimsReader,
+  { compact, key }: { compact: Compact; key: PublicKey },
+): Verified | Denial {
+  const claims = reader.read(compact.payload, clock.now())
+  if (typeof claims === 'string') {
+    return refuse(claims, { actor: actorOf(reader.identity(compact.payload)), cost: true })
+  }
   if (claims.environment !== environment) return refuse('environment_mismatch', { actor: actorOf(claims), cost: true })
   const identity = createIdentity({
     kind: 'access-token',
@@ -139,7 +145,7 @@ function accept(parts: TokenVerifierSettings, { payload }: Compact, key: PublicK
     keyId: keyIdOf(claims),
     tokenId: claims.tokenId,
     environment: claims.environment,
-    scopes: catalogue.known(claims.scopes),
+    scopes: claims.scopes,
     expiresAt: claims.expires * 1000,
     graceEnds: null,
     allowlist: null,

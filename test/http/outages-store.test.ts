@@ -216,11 +216,20 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
       expect(await outcome(key)).toBe('200 null')
     })
 
-    test('that lies about a cached caller is 503: what he was is not served on', async () => {
-      const { key } = await known()
+    test('that lies about a cached caller leaves him his 60 seconds, unless a change was pushed', async () => {
+      const { key, id } = await known()
       expect(await outcome(key)).toBe('200 null')
       become(async () => STRANGER)
       world.clock.advance(30_000)
+      expect(await outcome(key)).toBe('200 null')
+      world.clock.advance(59_999)
+      expect(await outcome(key)).toBe('200 null')
+      world.clock.advance(1)
+      expect(await outcome(key)).toBe('503 store_invalid_record')
+      become(null)
+      expect(await outcome(key)).toBe('200 null')
+      become(async () => STRANGER)
+      await store.update(id, revoked(world.clock.now()))
       expect(await outcome(key)).toBe('503 store_invalid_record')
       become(null)
     })

@@ -1,42 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { KeyError, StoreCapabilityError } from '../../src/errors.ts'
 import { createDigester, type Pepper } from '../../src/keys/digest.ts'
 import { environmentOf } from '../../src/keys/format.ts'
-import { createKeyAdmin, type CreateKey, type ImportKey, type KeyAdminChange } from '../../src/keys/lifecycle.ts'
-import type { KeyRecord, KeyStore } from '../../src/keys/store.ts'
-import { scopeCatalogue } from '../../src/scopes.ts'
+import type { CreateKey, ImportKey } from '../../src/keys/lifecycle.ts'
+import type { KeyRecord } from '../../src/keys/store.ts'
 import { memoryKeyStore } from '../../src/stores/memory.ts'
-import { DAY, manualClock, newKey, outcome, polluted, recordOf, spied, START, verifierOf } from './parts.ts'
+import { administered as admin, DAY, newKey, outcome, polluted, recordOf, spied, START } from './parts.ts'
 
 const PEPPER: Pepper = { id: 'p1', secret: Buffer.alloc(32, 9) }
-
-function admin({
-  store = memoryKeyStore(),
-  peppers = [],
-  beforeChange = () => undefined,
-}: {
-  store?: KeyStore
-  peppers?: readonly Pepper[]
-  beforeChange?: () => void
-} = {}) {
-  const changes: KeyAdminChange[] = []
-  const digester = createDigester(peppers)
-  const clock = manualClock()
-  const verifier = verifierOf(store, { digester, clock })
-  const keys = createKeyAdmin({
-    store,
-    digester,
-    catalogue: scopeCatalogue({ 'read:labs': { description: 'labs', level: 'Standard' } }),
-    clock,
-    random: randomBytes,
-    beforeChange,
-    onChange: (change) => changes.push(change),
-    forgetMisses: verifier.forgetMisses,
-  })
-  return { keys, changes, verifier, store, digester }
-}
 
 const REQUEST: CreateKey = {
   organizationId: 'org_1',

@@ -1,7 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { statusAt } from '../../src/keys/record.ts'
-import type { KeyRecord } from '../../src/keys/store.ts'
+import type { KeyRecord, KeyStore } from '../../src/keys/store.ts'
+import { memoryKeyStore } from '../../src/stores/memory.ts'
+import { mutationModel } from './mutation-model.ts'
 import { DAY, manualClock, newKey, NO_FEED, outcome, recordOf, spied, verifierOf } from './parts.ts'
 
 const KEYS = Array.from({ length: 4 }, () => newKey())
@@ -101,6 +103,20 @@ describe('whatever happens to keys between their verifications', () => {
       }),
       { numRuns: 400 },
     )
+  })
+
+  test('by auth.keys, the instance that changes them answers by it at once, with a feed and without', async () => {
+    await expect(mutationModel(() => memoryKeyStore(), { numRuns: 150 })).resolves.toBeUndefined()
+  })
+
+  test('the model of auth.keys finds a store that loses a revocation when a use is written', async () => {
+    const memory = memoryKeyStore()
+    const update: KeyStore['update'] = async (id, change) => {
+      const record = await memory.get(id, { signal: AbortSignal.timeout(1000) })
+      await Promise.resolve()
+      return memory.update(id, { ...record, ...change })
+    }
+    await expect(mutationModel(() => ({ ...memory, update }), { numRuns: 1000 })).rejects.toThrow('Property failed')
   })
 
   test('the model finds a verifier that has no feed', async () => {

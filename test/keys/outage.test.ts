@@ -289,15 +289,39 @@ describe('a store that lies is 503, and nothing of it is cached', () => {
     expect(await outcome(verifierOf(store), key)).toBe('store_invalid_record')
   })
 
-  test('about a key that is cached, too: what it was is not served on', async () => {
+  test('about a key that is cached, too: that is an outage, and the caller has his 60 seconds beyond the cache time', async () => {
     const clock = manualClock()
     let record: KeyRecord = good
-    const { store } = spied([], { can: NO_FEED, find: async () => record })
+    const { store, push } = spied([], { find: async () => record, get: async () => record })
     const verifier = verifierOf(store, { clock })
-    expect(await outcome(verifier, key)).toBe('ok')
+    expect([await outcome(verifier, key), await verifier.issuingKey(good.id)]).toEqual(['ok', 'good'])
     record = { ...good, organizationId: '' }
     clock.advance(30_000)
+    expect([await outcome(verifier, key), await verifier.issuingKey(good.id)]).toEqual(['ok', 'good'])
+    clock.advance(59_999)
+    expect([await outcome(verifier, key), await verifier.issuingKey(good.id)]).toEqual(['ok', 'good'])
+    clock.advance(1)
+    expect([await outcome(verifier, key), await verifier.issuingKey(good.id)]).toEqual([
+      'store_invalid_record',
+      'unavailable',
+    ])
+    record = good
+    expect(await outcome(verifier, key)).toBe('ok')
+    record = { ...good, organizationId: '' }
+    push({ keyId: good.id })
     expect(await outcome(verifier, key)).toBe('store_invalid_record')
+  })
+
+  test('but not beyond what the key was good for', async () => {
+    const clock = manualClock()
+    let answer: () => Promise<KeyRecord> = async () => ({ ...good, validUntil: new Date(START + 40_000) })
+    const verifier = verifierOf(spied([], { can: NO_FEED, find: () => answer() }).store, { clock })
+    expect(await outcome(verifier, key)).toBe('ok')
+    answer = broken({ organizationId: '' })
+    clock.advance(39_999)
+    expect(await outcome(verifier, key)).toBe('ok')
+    clock.advance(1)
+    expect(await outcome(verifier, key)).toBe('key_rotated_out')
   })
 })
 

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../src/lib/clock.ts'
-import { createDigester } from '../../src/keys/digest.ts'
+import { createDigester, type Pepper } from '../../src/keys/digest.ts'
 import { generateKey } from '../../src/keys/generate.ts'
+import { createKeyAdmin, type KeyAdmin, type KeyAdminChange } from '../../src/keys/lifecycle.ts'
 import type { KeyChange, KeyRecord, KeyStore } from '../../src/keys/store.ts'
 import { createKeyVerifier, type KeyVerifier, type KeyVerifierSettings } from '../../src/keys/verifier.ts'
 import { scopeCatalogue } from '../../src/scopes.ts'
@@ -124,8 +125,49 @@ export function verifierOf(store: KeyStore, more: Partial<KeyVerifierSettings> =
     staleIfErrorSeconds: 60,
     cacheEntries: 1000,
     timeoutMs: 250,
+    onRotationDue: null,
     ...more,
   })
+}
+
+export interface Administered {
+  readonly keys: KeyAdmin
+  /** What would be audited, in order. */
+  readonly changes: KeyAdminChange[]
+  readonly verifier: KeyVerifier
+  readonly store: KeyStore
+  readonly clock: ManualClock
+}
+
+/** `auth.keys` and the verifier of one instance, with the partner's scope `read:labs`. */
+export function administered({
+  store = memoryKeyStore(),
+  peppers = [],
+  beforeChange = () => undefined,
+  clock = manualClock(),
+  ...more
+}: {
+  store?: KeyStore
+  peppers?: readonly Pepper[]
+  beforeChange?: () => void
+  clock?: ManualClock
+} & Partial<KeyVerifierSettings> = {}): Administered {
+  const changes: KeyAdminChange[] = []
+  const digester = createDigester(peppers)
+  const catalogue = scopeCatalogue({ 'read:labs': { description: 'labs', level: 'Standard' } })
+  const verifier = verifierOf(store, { digester, clock, catalogue, ...more })
+  const keys = createKeyAdmin({
+    store,
+    digester,
+    catalogue,
+    clock,
+    random: randomBytes,
+    beforeChange,
+    onChange: (change) => changes.push(change),
+    forgetMisses: verifier.forgetMisses,
+    forget: verifier.forget,
+  })
+  return { keys, changes, verifier, store, clock }
 }
 
 /** What a verification came to, in one word. */

@@ -427,9 +427,21 @@ describe('health and readiness', () => {
   test('say what the store does', async () => {
     const { store, watchers } = spied([recordOf(newKey())])
     const verifier = verifierOf(store)
-    expect(verifier.health()).toEqual({ store: 'memory', reachable: true, watching: false, cachedKeys: 0 })
+    expect(verifier.health()).toEqual({
+      store: 'memory',
+      reachable: true,
+      watching: false,
+      cachedKeys: 0,
+      rotationDue: null,
+    })
     await verifier.ready(AbortSignal.timeout(1000))
-    expect(verifier.health()).toEqual({ store: 'memory', reachable: true, watching: true, cachedKeys: 0 })
+    expect(verifier.health()).toEqual({
+      store: 'memory',
+      reachable: true,
+      watching: true,
+      cachedKeys: 0,
+      rotationDue: 0,
+    })
     expect(watchers()).toBe(1)
     await verifier.close()
     expect(watchers()).toBe(0)

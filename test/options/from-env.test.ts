@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigError, createAuth, fromEnv, memoryKeyStore } from '../../src/index.ts'
+import { readStoreUrl } from '../../src/options/store-url.ts'
 
 const SECRET = Buffer.alloc(32, 9).toString('base64')
 const OTHER = Buffer.alloc(32, 8).toString('base64')
@@ -101,6 +103,35 @@ const GOOD: readonly Good[] = [
       HEALTHCLOUD_ISSUER: '',
       HEALTHCLOUD_KEY_PEPPER: ' ',
       HEALTHCLOUD_KEY_PEPPER_FILE: undefined,
+      HEALTHCLOUD_AUDIT_SIGNING_KEY: '',
+      HEALTHCLOUD_AUDIT_DIRECTORY: '',
+    }),
+    { environment: 'test', keys: { store } },
+  ],
+  [
+    'the URL of the store that was handed in',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_STORE_URL: `postgres://me:${CANARY}@host/keys` }),
+    { environment: 'test', keys: { store } },
+  ],
+  [
+    'what a client of HealthCloud keeps there, and variables of others',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_API_KEY: 'hc_test_sk_x', HEALTH: '1', HEALTHCLOUDS_X: '1' }),
+    { environment: 'test', keys: { store } },
+  ],
+  [
+    'what Kubernetes sets for services named healthcloud and healthcloud-api',
+    () => ({
+      HEALTHCLOUD_ENVIRONMENT: 'test',
+      HEALTHCLOUD_SERVICE_HOST: '10.0.0.11',
+      HEALTHCLOUD_SERVICE_PORT: '443',
+      HEALTHCLOUD_SERVICE_PORT_HTTPS: '443',
+      HEALTHCLOUD_PORT: 'tcp://10.0.0.11:443',
+      HEALTHCLOUD_PORT_443_TCP: 'tcp://10.0.0.11:443',
+      HEALTHCLOUD_PORT_443_TCP_PROTO: 'tcp',
+      HEALTHCLOUD_PORT_443_TCP_PORT: '443',
+      HEALTHCLOUD_PORT_443_TCP_ADDR: '10.0.0.11',
+      HEALTHCLOUD_API_SERVICE_HOST: '10.0.0.12',
+      HEALTHCLOUD_API_PORT_53_UDP_ADDR: '10.0.0.12',
     }),
     { environment: 'test', keys: { store } },
   ],
@@ -127,9 +158,7 @@ describe('options from the environment:', () => {
   })
 
   test('without a store there are no keys', () => {
-    expect(fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}` })).toEqual({
-      environment: 'test',
-    })
+    expect(fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test' })).toEqual({ environment: 'test' })
   })
 
   test('are read from the process where no other is named', () => {
@@ -234,13 +263,80 @@ const BAD: readonly Bad[] = [
     'CONFIG_INVALID',
     'HEALTHCLOUD_KEY_PEPPER_FILE',
   ],
-  [
-    'a store by URL',
-    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_STORE_URL: `redis://:${CANARY}@host` }),
+  ...[
+    'HEALTHCLOUD_AUDIT_DIRECTORY',
+    'HEALTHCLOUD_ENVIRONMENT_FILE',
+    'HEALTHCLOUD_PEPPER',
+    'HEALTHCLOUD_AUDIT_PSEUDONYM_KEYS',
+    'HEALTHCLOUD_API_KEY_FILE',
+    'HEALTHCLOUD_',
+    'healthcloud_audit_dir',
+  ].map((name): Bad => [
+    `unknown ${name}`,
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', [name]: CANARY }),
+    'CONFIG_UNKNOWN_OPTION',
+    name,
+  ]),
+  ...['HEALTHCLOUD_AUDIT_SIGNING_KEY', 'HEALTHCLOUD_AUDIT_SIGNING_KEY_FILE'].map((name): Bad => [
+    `${name} in this version`,
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'live', [name]: CANARY }),
     'CONFIG_UNSUPPORTED',
+    name,
+  ]),
+]
+
+/** Where no store is handed in. */
+const BAD_WITHOUT_STORE: readonly Bad[] = [
+  ...['postgres', 'postgresql', 'redis', 'rediss', 'REDIS'].map((scheme) =>
+    badUrl(`${scheme}://me:${CANARY}@host/keys`, 'CONFIG_UNSUPPORTED'),
+  ),
+  ...[
+    `mysql://me:${CANARY}@host/keys`,
+    `https://me:${CANARY}@host/keys`,
+    `postgres:${CANARY}`,
+    `/var/lib/${CANARY}.db`,
+    `${CANARY}.db`,
+    'sqlite:',
+    `sqlite://${CANARY}.db`,
+    `sqlite://me:${CANARY}@host/keys`,
+    `sqlite:////${CANARY}.db`,
+    `sqlite:${CANARY}.db?mode=ro`,
+    `sqlite:${CANARY}%20keys.db`,
+  ].map((url) => badUrl(url, 'CONFIG_INVALID')),
+  [
+    'the URL of a store in a file',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_STORE_URL_FILE: file }),
+    'CONFIG_INVALID',
+    'HEALTHCLOUD_KEY_STORE_URL_FILE',
+  ],
+  [
+    'the URL of a store, and a file of it',
+    () => ({
+      HEALTHCLOUD_ENVIRONMENT: 'test',
+      HEALTHCLOUD_KEY_STORE_URL: 'sqlite:keys.db',
+      HEALTHCLOUD_KEY_STORE_URL_FILE: file,
+    }),
+    'CONFIG_CONFLICT',
     'HEALTHCLOUD_KEY_STORE_URL',
   ],
+  [
+    'a pepper',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}` }),
+    'CONFIG_CONFLICT',
+    'HEALTHCLOUD_KEY_PEPPER',
+  ],
+  [
+    'a pepper in a file',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_PEPPER_FILE: file }),
+    'CONFIG_CONFLICT',
+    'HEALTHCLOUD_KEY_PEPPER_FILE',
+  ],
 ]
+
+function badUrl(url: string, code: ConfigError['code']): Bad {
+  const env = { HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_STORE_URL: url }
+  return [`the store ${url}`, () => env, code, 'HEALTHCLOUD_KEY_STORE_URL']
+}
 
 function emptyFile(): string {
   const path = join(folder, 'empty')
@@ -248,17 +344,73 @@ function emptyFile(): string {
   return path
 }
 
-describe('a mistake in the environment:', () => {
-  test.each(BAD)('%s', (_what, env, code, option) => {
-    const error = mistake(env())
-    expect([error.code, error.option]).toEqual([code, option])
-    expect(error.remedy).toMatch(/^[A-Z`].{5,}\.$/)
-    const shown =
-      inspect(error, { depth: 10, showHidden: true }) + JSON.stringify(error) + inspect(error.cause, { depth: 10 })
-    expect(shown).not.toContain(CANARY)
-    expect(shown).not.toContain(SECRET)
+describe('the store that the environment names', () => {
+  test.each([
+    ['HEALTHCLOUD_KEY_STORE_URL', 'sqlite:'],
+    ['HEALTHCLOUD_KEY_STORE_URL', 'sqlite://'],
+    ['HEALTHCLOUD_KEY_STORE_URL', 'SQLite:'],
+    ['HEALTHCLOUD_KEY_STORE_URL_FILE', 'sqlite:'],
+  ])('by %s, written %s<path>, keeps keys in that file', async (variable, prefix) => {
+    const path = join(folder, `${randomUUID()}.db`)
+    const value = variable.endsWith('_FILE') ? join(folder, 'url') : `${prefix}${path}`
+    writeFileSync(join(folder, 'url'), `${prefix}${path}\n`)
+    const env = { HEALTHCLOUD_ENVIRONMENT: 'test', [variable]: value, HEALTHCLOUD_KEY_PEPPER: `p1:${SECRET}` }
+    const auth = createAuth(fromEnv(env))
+    expect(existsSync(path)).toBe(false)
+    const request = {
+      organizationId: 'org_1',
+      environment: 'test',
+      name: 'n',
+      scopes: ['read:patients'],
+      by: 'me',
+    } as const
+    const { key, record } = await auth.keys.create(request)
+    expect(record.digest).toMatch(/^p1:/)
+    await auth.close()
+    const again = createAuth(fromEnv(env))
+    const context = { ip: '127.0.0.1', secure: true, operation: 'test' }
+    expect(await again.verify(key, context)).toMatchObject({ ok: true, principal: { keyId: record.id } })
+    await again.close()
+    expect(existsSync(path)).toBe(true)
+  })
+
+  test('is relative to where the process is', () => {
+    expect(readStoreUrl('sqlite:keys.db')).toEqual({ kind: 'sqlite', path: 'keys.db' })
+    expect(readStoreUrl('sqlite:./data/keys.db')).toEqual({ kind: 'sqlite', path: './data/keys.db' })
+    expect(readStoreUrl('sqlite:///var/keys.db')).toEqual({ kind: 'sqlite', path: '/var/keys.db' })
+    expect(readStoreUrl('sqlite::memory:')).toEqual({ kind: 'sqlite', path: ':memory:' })
   })
 })
+
+describe('a mistake in the environment:', () => {
+  test.each(BAD)('%s', (_what, env, code, option) => {
+    expectMistake(mistake(env(), { store }), code, option)
+  })
+
+  test.each(BAD_WITHOUT_STORE)('without a store, %s', (_what, env, code, option) => {
+    expectMistake(mistake(env(), {}), code, option)
+    expectMistake(mistake(env(), { store: undefined }), code, option)
+  })
+
+  test('the store itself in place of its part', () => {
+    expectMistake(mistake({ HEALTHCLOUD_ENVIRONMENT: 'test' }, store), 'CONFIG_UNKNOWN_OPTION', 'name')
+  })
+
+  test('an inherited variable is none', () => {
+    expect(
+      fromEnv(Object.assign(Object.create({ HEALTHCLOUD_X: CANARY }) as Env, { HEALTHCLOUD_ENVIRONMENT: 'test' })),
+    ).toEqual({ environment: 'test' })
+  })
+})
+
+function expectMistake(error: ConfigError, code: ConfigError['code'], option: string): void {
+  expect([error.code, error.option]).toEqual([code, option])
+  expect(error.remedy).toMatch(/^[A-Z`].{5,}\.$/)
+  const shown =
+    inspect(error, { depth: 10, showHidden: true }) + JSON.stringify(error) + inspect(error.cause, { depth: 10 })
+  expect(shown).not.toContain(CANARY)
+  expect(shown).not.toContain(SECRET)
+}
 
 test('an empty audience in a list is refused by createAuth', () => {
   const options = fromEnv({ HEALTHCLOUD_ENVIRONMENT: 'test', ...TOKENS, HEALTHCLOUD_AUDIENCE: 'a,,b' })
@@ -267,9 +419,9 @@ test('an empty audience in a list is refused by createAuth', () => {
   )
 })
 
-function mistake(env: Env): ConfigError {
+function mistake(env: Env, parts: object): ConfigError {
   try {
-    fromEnv(env, { store })
+    fromEnv(env, parts)
   } catch (error) {
     if (error instanceof ConfigError) return error
     throw error

@@ -9,6 +9,8 @@ const store = memoryKeyStore()
 const SECRET = Buffer.alloc(32, 9).toString('base64')
 /** Stands in every row that has a value of its own: an error must not repeat it. */
 const CANARY = 'cAnArYpEpPeR0123456789'
+/** As an address is written. */
+const HEX_CANARY = 'c0ffee00c0ffee00'
 const tokens = { issuer: 'https://issuer.example', audience: 'https://us.example', jwks: { keys: [JWK] } }
 const live = {
   environment: 'live',
@@ -288,6 +290,29 @@ const ROWS: readonly Row[] = [
     'audit.pseudonymKeys.1.id',
   ],
   ['durability synced', liveWith({ durability: 'synced' }), 'CONFIG_UNSUPPORTED', 'audit.durability'],
+  ['a durability that does not exist', liveWith({ durability: CANARY }), 'CONFIG_INVALID', 'audit.durability'],
+  ['issuing', { ...test0, issuing: { issuer: CANARY } }, 'CONFIG_UNSUPPORTED', 'issuing'],
+  ['telemetry', { ...test0, telemetry: { meter: CANARY } }, 'CONFIG_UNSUPPORTED', 'telemetry'],
+  ...['signingKey', 'retentionDays', 'localDays', 'refusalsPerSecond', 'reserveBytes'].map((name): Row => [
+    `audit.${name}`,
+    liveWith({ [name]: CANARY }),
+    'CONFIG_UNSUPPORTED',
+    `audit.${name}`,
+  ]),
+  ['signingKey in the wrong place', { ...test0, signingKey: CANARY }, 'CONFIG_UNKNOWN_OPTION', 'signingKey'],
+  ['issuing in the wrong place', liveWith({ issuing: CANARY }), 'CONFIG_UNKNOWN_OPTION', 'audit.issuing'],
+  [
+    'an onRotationDue that is no function',
+    { environment: 'test', keys: { store, onRotationDue: CANARY } },
+    'CONFIG_INVALID',
+    'keys.onRotationDue',
+  ],
+  [
+    'a hexadecimal secret as trusted proxy',
+    { ...test0, transport: { trustedProxies: [HEX_CANARY] } },
+    'CONFIG_INVALID',
+    'transport.trustedProxies',
+  ],
   ['a failure mode that does not exist', liveWith({ onFailure: CANARY }), 'CONFIG_INVALID', 'audit.onFailure'],
   ['a sink that is none', liveWith({ sinks: [{ send: CANARY }] }), 'CONFIG_INVALID', 'audit.sinks.0'],
   [
@@ -351,6 +376,7 @@ describe('a mistake in the options is found at start:', () => {
       inspect(error.cause, { depth: 10 }),
     ].join('\n')
     expect(shown).not.toContain(CANARY)
+    expect(shown).not.toContain(HEX_CANARY)
     expect(shown).not.toContain(SECRET)
   })
 })
@@ -429,8 +455,46 @@ describe('good options', () => {
     expect(parsed.transport).toEqual({ https: 'required', trustedProxies: ['10.0.0.0/8'] })
   })
 
+  test.each([
+    [undefined, undefined, 250],
+    [2000, undefined, 2000],
+    [2000, 100, 100],
+    [undefined, 3000, 3000],
+    [0, undefined, 250],
+    [Number.NaN, undefined, 250],
+    [60_000, undefined, 250],
+  ])('a look-up in a store that says %s, keys.timeoutMs %s, has a deadline of %s ms', (own, timeoutMs, deadline) => {
+    const keys = { store: own === undefined ? store : { ...store, timeoutMs: own }, timeoutMs }
+    expect(parseOptions({ environment: 'test', keys }).keys?.timeoutMs).toBe(deadline)
+  })
+
+  test('are frozen, foreign objects apart', () => {
+    const limiter = { consume: async () => undefined }
+    const onRotationDue = () => undefined
+    const own: KeyStore = { ...store }
+    const parsed = parseOptions({
+      ...live,
+      keys: { store: own, pepper: [{ id: 'p1', secret: SECRET }], onRotationDue },
+      tokens,
+      transport: { trustedProxies: ['10.0.0.0/8'] },
+      failures: { limiter },
+    })
+    expect(thawed(parsed, 'options')).toEqual([])
+    expect([own, limiter, onRotationDue].map((each) => Object.isFrozen(each))).toEqual([false, false, false])
+    expect(parsed.keys?.onRotationDue).toBe(onRotationDue)
+  })
+
   test('keep the foreign objects that they are given', () => {
     const own: KeyStore = { ...store }
     expect(parseOptions({ environment: 'test', keys: { store: own } }).keys?.store).toBe(own)
   })
 })
+
+/** Paths of what could still be changed; bytes and functions cannot be frozen. */
+function thawed(value: unknown, path: string): readonly string[] {
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return []
+  const foreign = ['.store', '.limiter', '.clock', '.sinks'].some((end) => path.endsWith(end))
+  if (foreign) return []
+  const inside = Object.entries(value).flatMap(([name, member]) => thawed(member, `${path}.${name}`))
+  return Object.isFrozen(value) ? inside : [path, ...inside]
+}

@@ -88,16 +88,23 @@ describe('the script, over real runs of vitest', () => {
   const FAIL = `test('bad', () => expect(1).toBe(2))\n`
   const SKIP = `describe.skipIf(true)('PostgreSQL', () => { test('one', () => {}); test('two', () => {}) })\n`
 
-  function runTests(text: string, ci: string) {
+  const LEAVES = `${PASS}process.env['LEFT_BEHIND'] = '1'\n`
+  const config = {
+    test: { isolate: false, maxWorkers: 1, setupFiles: [join(ROOT, 'test/fixtures/shared-process.ts')] },
+  }
+
+  function runTests(files: readonly string[], ci: string) {
     const root = realpathSync(mkdtempSync(join(tmpdir(), 'summarize-')))
     try {
       symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'), 'junction')
-      writeFileSync(join(root, 'vitest.config.mjs'), 'export default {}\n')
-      writeFileSync(join(root, 'a.test.ts'), `import { describe, expect, test } from 'vitest'\n${text}`)
-      const env = { ...process.env, VITEST: '', CI: ci }
+      writeFileSync(join(root, 'vitest.config.mjs'), `export default ${JSON.stringify(config)}\n`)
+      for (const [index, text] of files.entries())
+        writeFileSync(join(root, `${index}.test.ts`), `import { describe, expect, test } from 'vitest'\n${text}`)
+      const env = { ...process.env, VITEST: '', CI: ci, NO_COLOR: '1', FORCE_COLOR: '0' }
       const args = [join(ROOT, 'scripts/test.mjs'), '--root', root]
-      const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env })
-      return { status, last: stdout.trimEnd().split('\n').at(-1) }
+      const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env })
+      const left = /leaves changed what others share: (.*)/.exec(stderr)?.[1] ?? null
+      return { status, last: stdout.trimEnd().split('\n').at(-1), left }
     } finally {
       rmSync(root, { recursive: true, force: true })
     }
@@ -105,23 +112,23 @@ describe('the script, over real runs of vitest', () => {
 
   test.each([
     {
-      why: 'good, bad and skipped',
-      text: PASS + FAIL + SKIP,
+      why: 'good, bad, skipped; one not loaded; one that leaves changed what others share',
+      files: [PASS + FAIL + SKIP, `import './gone.ts'\n${PASS}`, LEAVES],
       ci: '',
-      last: '1 passed, 1 failed, 2 skipped',
+      last: '2 passed, 3 failed, 2 skipped',
       status: 1,
+      left: 'process.env.LEFT_BEHIND',
     },
-    { why: 'skipped in CI', text: PASS + SKIP, ci: 'true', last: '1 passed, 0 failed, 2 skipped', status: 1 },
-    { why: 'skipped at home', text: PASS + SKIP, ci: '', last: '1 passed, 0 failed, 2 skipped', status: 0 },
-    { why: 'not loaded', text: `import './gone.ts'\n${PASS}`, ci: '', last: '0 passed, 1 failed', status: 1 },
+    { why: 'skipped in CI', files: [PASS + SKIP], ci: 'true', last: '1 passed, 0 failed, 2 skipped', status: 1 },
+    { why: 'skipped at home', files: [PASS + SKIP], ci: '', last: '1 passed, 0 failed, 2 skipped', status: 0 },
     {
       why: 'a rejection nobody caught',
-      text: `${PASS}void Promise.reject(new Error('lost'))\n`,
+      files: [`${PASS}void Promise.reject(new Error('lost'))\n`],
       ci: '',
       last: '1 passed, 1 failed',
       status: 1,
     },
-  ])('$why', ({ text, ci, last, status }) => {
-    expect(runTests(text, ci)).toEqual({ last, status })
+  ])('$why', ({ files, ci, last, status, left = null }) => {
+    expect(runTests(files, ci)).toEqual({ last, status, left })
   })
 })

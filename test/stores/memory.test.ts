@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest'
 import { createAuth } from '../../src/index.ts'
 import type { KeyChange } from '../../src/keys/store.ts'
 import { memoryKeyStore } from '../../src/stores/memory.ts'
+import { keyStoreSuite } from '../../src/testing/index.ts'
 import { newKey, recordOf, START } from '../keys/parts.ts'
-import { keyStoreSuite } from './key-store-suite.ts'
 
-keyStoreSuite({ name: 'memory', open: async () => memoryKeyStore(), pushedWithinMs: 0 })
+const CASES = keyStoreSuite({ name: 'memory', open: () => memoryKeyStore(), pushedWithinMs: 0 })
+
+test.each(CASES.map(({ name, run }) => [name, run] as const))('%s', (_, run) => expect(run()).resolves.toBeUndefined())
 
 describe('a memory store', () => {
   test('starts with the records it is given, and refuses two of one id', async () => {

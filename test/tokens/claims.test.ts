@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { readClaims } from '../../src/tokens/claims.ts'
+import { createClaimsReader } from '../../src/tokens/claims.ts'
 import { parseObject } from '../../src/tokens/json-object.ts'
 import type { TokenSettings } from '../../src/tokens/settings.ts'
+import { scopeCatalogue } from '../../src/scopes.ts'
 import { AUDIENCE, goodClaims, ISSUER, NOW, tokenSettings } from './token-world.ts'
 
 const SETTINGS = tokenSettings([])
@@ -9,7 +10,8 @@ const OWN_NAMES: Partial<TokenSettings> = {
   claims: { organization: 'https://issuer.example/org', environment: 'stage', scope: 'scp', issuingKey: 'azp' },
 }
 
-const readText = (text: string, settings = SETTINGS) => readClaims(parseObject(text) ?? {}, settings, NOW * 1000)
+const readText = (text: string, settings = SETTINGS) =>
+  createClaimsReader(settings, scopeCatalogue({})).read(parseObject(text) ?? {}, NOW * 1000)
 const read = (more: object, settings = SETTINGS) => readText(JSON.stringify(goodClaims(more)), settings)
 const without = (name: string) => read({ [name]: undefined })
 
@@ -20,7 +22,7 @@ describe('claims', () => {
       subject: 'user_1',
       organization: 'org_1',
       environment: 'live',
-      scopes: ['read:patients', 'exec:agents'],
+      scopes: new Set(['read:patients', 'exec:agents']),
       expires: NOW + 3600,
       notBefore: NOW,
       tokenId: 'tok_1',
@@ -37,7 +39,7 @@ describe('claims', () => {
     expect(read({ ...claims, org: 'org_1', scope: 'admin:org' }, tokenSettings([], OWN_NAMES))).toMatchObject({
       organization: 'org_2',
       environment: 'test',
-      scopes: ['read:patients'],
+      scopes: new Set(['read:patients']),
       issuedTo: 'key_2',
     })
   })
@@ -132,12 +134,26 @@ describe('claims', () => {
   })
 
   test('with scopes between commas name one scope that nobody has, and so nothing', () => {
-    expect(read({ scope: 'read:patients,exec:agents' })).toMatchObject({ scopes: ['read:patients,exec:agents'] })
+    expect(read({ scope: 'read:patients,exec:agents' })).toMatchObject({ scopes: new Set() })
   })
 
   test('may name a thousand scopes', () => {
     const scope = Array.from({ length: 1000 }, (_each, n) => `s:${n}`)
-    expect(read({ scope: scope.join(' ') })).toMatchObject({ scopes: scope })
+    const catalogue = { has: () => true, names: () => scope, known: (scopes: Iterable<string>) => new Set(scopes) }
+    const reader = createClaimsReader(SETTINGS, catalogue)
+    expect(reader.identity(goodClaims({ scope: scope.join(' ') }))).toMatchObject({ scopes: new Set(scope) })
+  })
+
+  test('that name the same scopes share one set, and others do not', () => {
+    const reader = createClaimsReader(SETTINGS, scopeCatalogue({}))
+    const scopesOf = (scope: string) => {
+      const claims = reader.identity(goodClaims({ scope }))
+      return typeof claims === 'string' ? null : claims.scopes
+    }
+    expect(scopesOf('read:patients made:up')).toBe(scopesOf('read:patients made:up'))
+    expect(scopesOf('read:patients')).not.toBe(scopesOf('read:patients made:up'))
+    expect(scopesOf('read:patients  made:up')).toBeNull()
+    expect(scopesOf('read:patients  made:up')).toBeNull()
   })
 
   test.each([

@@ -1,0 +1,77 @@
+import { setMaxListeners } from 'node:events'
+import type { Clock } from '../../lib/clock.ts'
+import { redisError } from './errors.ts'
+
+export type Command = readonly string[]
+
+export interface Commands {
+  /**
+   * Sends commands in one go and gives their replies in order. Rejects with the first error (`redisError`), and at the
+   * signal or after 5 s, whichever comes first.
+   */
+  ask(commands: readonly Command[], signal?: AbortSignal): Promise<readonly unknown[]>
+}
+
+const DEADLINE_MS = 5000
+/** Both clients keep commands without end while Redis hangs or is away. */
+const MAX_WAITING = 256
+const QUIET_MS = 1000
+
+export function createCommands(
+  send: (command: Command, signal: AbortSignal) => Promise<unknown>,
+  clock: Clock,
+): Commands {
+  let waiting = 0
+  let settledMs = 0
+  const put = async (command: Command, signal: AbortSignal): Promise<unknown> => {
+    if (waiting === 0) settledMs = clock.monotonicMs()
+    waiting += 1
+    try {
+      return await send(command, signal)
+    } catch (error) {
+      throw redisError(error)
+    } finally {
+      waiting -= 1
+      settledMs = clock.monotonicMs()
+    }
+  }
+  const isStuck = () => waiting >= MAX_WAITING && clock.monotonicMs() - settledMs >= QUIET_MS
+
+  return Object.freeze({
+    ask: async (commands: readonly Command[], signal?: AbortSignal) => {
+      if (signal?.aborted === true) throw new Error('Redis was not asked: the time was up.')
+      if (isStuck()) throw new Error(`Redis has not answered for a second, and ${waiting} commands wait for it.`)
+      const deadline = createDeadline(signal)
+      try {
+        return await Promise.race([
+          Promise.all(commands.map((command) => put(command, deadline.signal))),
+          deadline.passed,
+        ])
+      } finally {
+        deadline.end()
+      }
+    },
+  })
+}
+
+function createDeadline(outer: AbortSignal | undefined) {
+  const controller = new AbortController()
+  // A client may listen once a command.
+  setMaxListeners(0, controller.signal)
+  const abort = () => controller.abort()
+  const timer = setTimeout(abort, DEADLINE_MS)
+  timer.unref()
+  outer?.addEventListener('abort', abort, { once: true })
+  const passed = new Promise<never>((_, reject) => {
+    const late = () => reject(new Error('Redis did not answer in time.'))
+    controller.signal.addEventListener('abort', late, { once: true })
+  })
+  return {
+    signal: controller.signal,
+    passed,
+    end: () => {
+      clearTimeout(timer)
+      outer?.removeEventListener('abort', abort)
+    },
+  }
+}

@@ -1,0 +1,216 @@
+import { randomUUID } from 'node:crypto'
+import { types } from 'node:util'
+import { changedRecord, isOnlyUse, isRotationOf, recordOfText, StoreConflict, textOfRecord } from '../../keys/store.ts'
+import type { KeyRecord } from '../../keys/store.ts'
+import type { Command, Commands } from './commands.ts'
+import { otherVersion, type Condition } from './condition.ts'
+import { noticeOf } from './feed.ts'
+import type { Names } from './names.ts'
+import { listOf, textOf } from './replies.ts'
+import { INSERT, REPLACE, UPDATE, VERSION } from './scripts.ts'
+
+export interface Shelf {
+  readonly commands: Commands
+  readonly condition: Condition
+  readonly names: Names
+  readonly prefix: string
+}
+
+/** A record as it is stored: its own text without a last use, which is kept beside it. */
+interface Stored {
+  readonly text: string
+  readonly used: string | null
+}
+
+export interface Query {
+  organizationId?: string
+  after?: string
+  limit?: number
+}
+
+/** How often a change is made again from what is stored by then, where another one came between. */
+const ROUNDS = 5
+
+export async function findRecord(
+  shelf: Shelf,
+  digests: readonly string[],
+  signal: AbortSignal,
+): Promise<KeyRecord | null> {
+  const { commands, condition, names } = shelf
+  // Each by a command of its own: MGET calls a key of another type "nothing".
+  const wanted = [names.version, ...digests.map((digest) => names.digest(digest))]
+  const [version, ...ids] = await commands.ask(
+    wanted.map((key) => ['GET', key]),
+    signal,
+  )
+  condition.check(version)
+  const id = ids.map(textOf).find((each) => each !== null)
+  if (id === undefined) return null
+  const stored = storedOf(await commands.ask(readingOf(names, id), signal))
+  if (stored === null) throw new Error(`Redis: the record ${id} is named by its digest, but is not there.`)
+  return recordOf(stored)
+}
+
+export async function getRecord(shelf: Shelf, id: string, signal: AbortSignal): Promise<KeyRecord | null> {
+  const stored = await read(shelf, id, signal)
+  return stored === null ? null : recordOf(stored)
+}
+
+export async function insertRecord(shelf: Shelf, record: KeyRecord): Promise<void> {
+  const { keys, args } = insertionOf(shelf, record)
+  settle(shelf, await evaluate(shelf, INSERT, { keys, args, write: randomUUID() }))
+}
+
+export async function replaceRecord(shelf: Shelf, old: KeyRecord, fresh: KeyRecord): Promise<void> {
+  const insertion = insertionOf(shelf, fresh)
+  const write = randomUUID()
+  await inRounds(async () => {
+    const stored = await read(shelf, old.id)
+    if (stored === null || !isRotationOf(wholeRecord(stored, old.id), old)) throw changed()
+    const exchange = exchangeOf(shelf, stored, old)
+    const keys = [...exchange.keys, ...insertion.keys]
+    return settle(shelf, await evaluate(shelf, REPLACE, { keys, args: [...exchange.args, ...insertion.args], write }))
+  })
+}
+
+export async function updateRecord(shelf: Shelf, id: string, change: Partial<KeyRecord>): Promise<KeyRecord> {
+  const write = randomUUID()
+  const record = await inRounds(async () => {
+    const stored = await read(shelf, id)
+    if (stored === null) throw new StoreConflict('No record has this id.')
+    const next = changedRecord(recordOf(stored), change)
+    mustBeWhole(next, id)
+    if (isOnlyUse(change)) return next
+    const { keys, args } = exchangeOf(shelf, stored, next)
+    return settle(shelf, await evaluate(shelf, UPDATE, { keys, args, write })) ? next : null
+  })
+  if (Object.hasOwn(change, 'lastUsedAt')) await writeUse(shelf, record)
+  return record
+}
+
+export async function listRecords(shelf: Shelf, query: Query): Promise<readonly KeyRecord[]> {
+  const { commands, condition, names } = shelf
+  const { organizationId, after, limit = 100 } = Object.assign(Object.create(null) as Query, query)
+  const index = organizationId === undefined ? names.ids : names.organization(organizationId)
+  const from = after === undefined || after === '' ? '-' : `(${after}`
+  const [version, reply] = await commands.ask([
+    ['GET', names.version],
+    ['ZRANGEBYLEX', index, from, '+', 'LIMIT', '0', String(limit)],
+  ])
+  condition.check(version)
+  const ids = listOf(reply).map((id) => textOf(id) ?? '')
+  if (ids.length === 0) return []
+  const [texts, uses] = await commands.ask([
+    ['MGET', ...ids.map((id) => names.key(id))],
+    ['MGET', ...ids.map((id) => names.used(id))],
+  ])
+  const used = listOf(uses)
+  return listOf(texts).map((each, at) => {
+    const text = textOf(each)
+    if (text === null) throw new Error(`Redis: the record ${ids[at] ?? ''} is in the list of ids, but is not there.`)
+    return recordOf({ text, used: textOf(used[at] ?? null) })
+  })
+}
+
+async function read({ commands, condition, names }: Shelf, id: string, signal?: AbortSignal): Promise<Stored | null> {
+  const [version, ...replies] = await commands.ask([['GET', names.version], ...readingOf(names, id)], signal)
+  condition.check(version)
+  return storedOf(replies)
+}
+
+function readingOf(names: Names, id: string): readonly Command[] {
+  return [names.key(id), names.used(id)].map((key) => ['GET', key])
+}
+
+function storedOf([record, used]: readonly unknown[]): Stored | null {
+  const text = textOf(record)
+  return text === null ? null : { text, used: textOf(used) }
+}
+
+function recordOf({ text, used }: Stored): KeyRecord {
+  const record = recordOfText(text)
+  return used === null ? record : { ...record, lastUsedAt: new Date(used) }
+}
+
+function textWithoutUse(record: KeyRecord): string {
+  return textOfRecord({ ...record, lastUsedAt: null })
+}
+
+async function writeUse({ commands, names }: Shelf, { id, lastUsedAt }: KeyRecord): Promise<void> {
+  const key = names.used(id)
+  await commands.ask([lastUsedAt === null ? ['DEL', key] : ['SET', key, lastUsedAt.toISOString()]])
+}
+
+interface Writing {
+  readonly keys: readonly string[]
+  readonly args: readonly string[]
+}
+
+function insertionOf({ names }: Shelf, record: KeyRecord): Writing {
+  const { id, digest, organizationId, lastUsedAt } = record
+  mustBeWhole(record, id)
+  return {
+    keys: [names.key(id), names.digest(digest), names.ids, names.organization(organizationId), names.used(id)],
+    args: [id, noticeOf({ keyId: id }), textWithoutUse(record), lastUsedAt?.toISOString() ?? ''],
+  }
+}
+
+function exchangeOf({ names }: Shelf, { text }: Stored, next: KeyRecord): Writing {
+  const { id, organizationId } = next
+  const before = recordOfText(text).organizationId
+  return {
+    keys: [names.key(id), names.organization(before), names.organization(organizationId)],
+    args: [id, noticeOf({ keyId: id }), text, textWithoutUse(next)],
+  }
+}
+
+/** `write` names this write, however often it is sent. */
+export async function evaluate(
+  { commands, names }: Shelf,
+  script: string,
+  { keys, args, write }: Writing & { write: string },
+): Promise<string> {
+  const all = [names.version, names.done(write), ...keys]
+  const [reply] = await commands.ask([['EVAL', script, String(all.length), ...all, VERSION, names.channel, ...args]])
+  return textOf(reply) ?? ''
+}
+
+/** `true`: done; `null`: another change came between. @throws for everything else that a script answers. */
+export function settle({ condition, prefix }: Pick<Shelf, 'condition' | 'prefix'>, outcome: string): true | null {
+  if (outcome === 'changed') return null
+  if (outcome === 'exists') throw new StoreConflict('A record with this id or digest exists.')
+  if (outcome.startsWith('version:')) throw new Error(otherVersion(prefix, outcome.slice('version:'.length)))
+  if (outcome !== 'ok') throw new Error('Redis: a script gave an answer that is unknown here.')
+  condition.check(VERSION)
+  return true
+}
+
+async function inRounds<T>(round: () => Promise<T | null>): Promise<T> {
+  for (let count = 0; count < ROUNDS; count += 1) {
+    const done = await round()
+    if (done !== null) return done
+  }
+  throw changed()
+}
+
+function changed(): StoreConflict {
+  return new StoreConflict('The record has changed.')
+}
+
+function wholeRecord(stored: Stored, id: string): KeyRecord {
+  const record = recordOf(stored)
+  mustBeWhole(record, id)
+  return record
+}
+
+/** A text is no place for an instant that is none: it would be `null`, and a key with a broken expiry one without. */
+function mustBeWhole(record: KeyRecord, id: string): void {
+  if (record.id !== id || typeof record.digest !== 'string' || typeof record.organizationId !== 'string') {
+    throw new TypeError('The record is broken: it has no id, digest or organization of its own.')
+  }
+  for (const [name, member] of Object.entries(record)) {
+    if (types.isDate(member) && Number.isNaN(member.getTime())) {
+      throw new TypeError(`The record is broken: ${name} is no instant.`)
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { keyStoreSuite, type KeyStoreSuite, type SuiteCase } from './key-store-suite.ts'
