@@ -1,8 +1,5 @@
 import { types } from 'node:util'
-import { ownMember } from '../src/adapter-kit.ts'
-
-/** What somebody has put on a prototype is never read. */
-export const own = ownMember
+export { ownMember as own } from '../src/adapter-kit.ts'
 
 /** How a layer matches the path that its router was given. */
 export interface LayerMatch {
