@@ -10,6 +10,7 @@ import {
   type AuthenticateOptions,
   type Auth,
   type Call,
+  type Place,
   type GuardedRoute,
   type GuardOptions,
   type GuardRequest,
@@ -19,6 +20,7 @@ import {
   type Verdict,
 } from '../src/adapter-kit.ts'
 import { assertExpressGuarded, expressInventory, type ExpressCoverageOptions } from './express-coverage.ts'
+import { isObject } from './express-route-parts.ts'
 import { recoverRoute, type ExpressRequestLike } from './express-route.ts'
 
 export type {
@@ -79,12 +81,15 @@ export function expressGuards(auth: Auth): ExpressGuards {
   const kit = adapterKit(auth)
   const { requirements } = kit
   const guard = (requirement: Requirement): ExpressGuard => {
+    const answered = new WeakSet<object>()
     const handle: ExpressGuard = (request, response, next) => {
-      const call = callOf(request, response, handle)
-      const act = (verdict: Verdict) => proceed(kit, verdict, { call, next, handle })
+      const call = new ExpressCall(request, response, handle)
       const verdict = kit.guard(call, requirement)
-      if (verdict instanceof Promise) verdict.then(act).catch(next)
-      else act(verdict)
+      if (verdict instanceof Promise) {
+        verdict.then((each) => proceed(kit, each, { call, next, handle, answered })).catch(next)
+      } else {
+        proceed(kit, verdict, { call, next, handle, answered })
+      }
     }
     return markGuard(handle, requirement)
   }
@@ -109,9 +114,11 @@ interface Step {
   readonly call: Call
   readonly next: (error?: unknown) => void
   readonly handle: ExpressGuard
+  /** Routes and applications that `answerMismatches` has seen this guard on. */
+  readonly answered: WeakSet<object>
 }
 
-function proceed(kit: AdapterKit, verdict: Verdict, { call, next, handle }: Step): void {
+function proceed(kit: AdapterKit, verdict: Verdict, { call, next, handle, answered }: Step): void {
   if (verdict.kind === 'gone') return
   if (verdict.kind === 'refuse') {
     kit.send(verdict.exchange, verdict.answer)
@@ -121,19 +128,40 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, next, handle }: Step
     kit.conflict(call, 'PRINCIPAL_CONFLICT')
     return
   }
-  answerMismatches(kit, call.request, handle)
+  const { route, app }: ExpressRequestLike = call.request
+  const host = isObject(route) ? route : app
+  if (isObject(host) && !answered.has(host)) {
+    answered.add(host)
+    answerMismatches(kit, { route, app }, handle)
+  }
   next()
 }
 
-function callOf(request: ExpressRequestLike, response: ServerResponse, handle: ExpressGuard): Call {
-  // Now: once a sub-application passes the request on, Express shows its parent.
-  const { app } = request
-  return {
-    request,
-    response,
-    url: request.originalUrl ?? request.url ?? '',
-    place: () => recoverRoute(request, handle, app),
-    setHeader: (name, value) => void response.setHeader(name, value),
+/** A class: an object with closures in it costs each request several times as much. */
+class ExpressCall implements Call {
+  readonly request: ExpressRequestLike
+  readonly response: ServerResponse
+  readonly #handle: ExpressGuard
+  /** Of now: once a sub-application passes the request on, Express shows its parent. */
+  readonly #app: unknown
+
+  constructor(request: ExpressRequestLike, response: ServerResponse, handle: ExpressGuard) {
+    this.request = request
+    this.response = response
+    this.#handle = handle
+    this.#app = request.app
+  }
+
+  get url(): string {
+    return this.request.originalUrl ?? this.request.url ?? ''
+  }
+
+  place(): Place {
+    return recoverRoute(this.request, this.#handle, this.#app)
+  }
+
+  setHeader(name: string, value: string): void {
+    this.response.setHeader(name, value)
   }
 }
 
@@ -152,10 +180,14 @@ const answering = new WeakMap<object, Set<string>>()
  * when a guard first passes: to its route, for its own method; where it stands on no route (`app.use(guard)`), to the
  * application, behind all that is there.
  */
-function answerMismatches(kit: AdapterKit, { route, app }: ExpressRequestLike, handle: ExpressGuard): void {
-  const ofRoute = typeof route === 'object' && route !== null ? guardMethod(route, handle) : null
+function answerMismatches(
+  kit: AdapterKit,
+  { route, app }: Pick<ExpressRequestLike, 'route' | 'app'>,
+  handle: ExpressGuard,
+): void {
+  const ofRoute = isObject(route) ? guardMethod(route, handle) : null
   const [host, method] = ofRoute === null ? [app, 'use'] : [route, ofRoute]
-  if ((typeof host !== 'object' && typeof host !== 'function') || host === null) return
+  if (!isObject(host)) return
   const known = answering.get(host)
   if (known?.has(method) === true) return
   answering.set(host, (known ?? new Set<string>()).add(method))

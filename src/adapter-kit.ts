@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { auditHandle, type AuditHandle } from './audit-notes.ts'
+import { auditHandle, createNotes, type AuditHandle } from './audit-notes.ts'
 import { houseOf, type Auth } from './auth.ts'
 import type { Answer } from './decision.ts'
 import { answerTo, deny } from './decision.ts'
@@ -8,7 +8,7 @@ import type { Call, Exchange } from './exchange.ts'
 import { guard, type Verdict } from './guard.ts'
 import type { House } from './house.ts'
 import { createStamp } from './lib/stamp.ts'
-import { enter, requestIdOf } from './open-exchange.ts'
+import { enter, exchangeOf } from './open-exchange.ts'
 import type { Principal } from './principal.ts'
 import {
   CATCH_ALL,
@@ -90,7 +90,6 @@ export function adapterKit(auth: Auth): AdapterKit {
   if (house === undefined) {
     throw new GuardError('NOT_AN_AUTH', 'The guards need what createAuth of this copy of @healthcloud/auth returned.')
   }
-  const open = createStamp<Exchange>()
   const catalogue = house.catalogue
   return Object.freeze({
     requirements: Object.freeze({
@@ -102,25 +101,26 @@ export function adapterKit(auth: Auth): AdapterKit {
       organization: requireOrganization,
       catchAll: CATCH_ALL,
     }),
-    guard: (call: Call, requirement: Requirement) => guard(house, open, { call, requirement }),
+    guard: (call: Call, requirement: Requirement) => guard(house, call, requirement),
     send: (exchange: Exchange, answer: Answer) => {
       const { request, response } = exchange.call
       sendAnswer(response, answer, { house, requestId: exchange.requestId, head: request.method === 'HEAD' })
     },
     conflict: (call: Call, code: ConflictCode) => {
-      enter(house, open, call).denial = deny('handler_error')
+      const exchange = enter(house, call)
+      exchange.denial = deny('handler_error')
       const answer = { status: 500, code, message: CONFLICTS[code], challenge: null, retryAfterSeconds: null }
-      const requestId = requestIdOf(call.request)
+      const { requestId } = exchange
       sendAnswer(call.response, answer, { house, requestId, head: call.request.method === 'HEAD' })
     },
-    introduce: createIntroduction(),
+    introduce: createIntroduction(house),
     principalOf: (request: IncomingMessage) => {
-      const exchange = open.get(request)
-      return exchange === undefined || exchange.denial !== null ? null : (exchange.identity?.principal ?? null)
+      const exchange = exchangeOf(house, request)
+      return exchange === null || exchange.denial !== null ? null : (exchange.identity?.principal ?? null)
     },
     mismatch: (request: IncomingMessage) => {
-      const exchange = open.get(request)
-      if (exchange === undefined || exchange.identity === null) return null
+      const exchange = exchangeOf(house, request)
+      if (exchange === null || exchange.identity === null) return null
       exchange.denial = deny('organization_mismatch', exchange.identity.kind)
       return { exchange, answer: answerTo(exchange.denial) }
     },
@@ -168,24 +168,23 @@ function sendAnswer(
   response.end(to.head ? undefined : body)
 }
 
-interface Introduced {
-  readonly exchange: Exchange
-  handle: AuditHandle | null
-}
-
 /**
  * Accessors without setter, anew for each request: what someone else put there is never trusted, the last guard wins, and
  * assignment throws in strict code. `configurable`, so that the guard of a second `auth` can take its turn. The getters are
  * the same functions for all requests: a new pair a request would give each request a hidden class of its own.
  */
-function createIntroduction(): (target: object, exchange: Exchange) => boolean {
-  const introduced = createStamp<Introduced>()
+function createIntroduction(house: House): (target: object, exchange: Exchange) => boolean {
+  // Of the objects that stand beside Node's request: Koa's state, Fastify's request.
+  const introduced = createStamp<Exchange>()
+  const find = (target: object) => introduced.get(target) ?? exchangeOf(house, target)
   const principal = accessor(function (this: object): Principal | null {
-    return introduced.get(this)?.exchange.identity?.principal ?? null
+    return find(this)?.identity?.principal ?? null
   })
   const audit = accessor(function (this: object): AuditHandle | null {
-    const known = introduced.get(this)
-    return known === undefined ? null : (known.handle ??= auditHandle(known.exchange.notes))
+    const exchange = find(this)
+    if (exchange === null) return null
+    exchange.notes ??= createNotes()
+    return (exchange.handle ??= auditHandle(exchange.notes))
   })
   return (target, exchange) => {
     try {
@@ -194,7 +193,7 @@ function createIntroduction(): (target: object, exchange: Exchange) => boolean {
     } catch {
       return false
     }
-    introduced.set(target, { exchange, handle: null })
+    if (target !== exchange.call.request) introduced.set(target, exchange)
     return true
   }
 }

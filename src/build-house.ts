@@ -13,7 +13,7 @@ import { compileCidrs } from './lib/cidr.ts'
 import { randomHex } from './lib/ids.ts'
 import { checkUnique, keySetUrl } from './options/parse-options.ts'
 import type { ParsedOptions, ParsedTokens } from './options/parsed-options.ts'
-import { createFailureBudget } from './request/failures.ts'
+import { createFailureBudget, type FailureBudget } from './request/failures.ts'
 import type { TrustedProxies } from './request/transport.ts'
 import { scopeCatalogue, type ScopeCatalogue } from './scopes.ts'
 import { createTokenVerifier } from './tokens/verifier.ts'
@@ -33,7 +33,8 @@ export interface Building {
 export function buildHouse(options: ParsedOptions): Building {
   const catalogue = scopeCatalogue(options.scopes)
   const recorder = buildRecorder(options)
-  const keys = buildKeys(options, catalogue, recorder)
+  const failures = createFailureBudget({ ...options.failures, clock: options.clock })
+  const keys = buildKeys(options, { catalogue, recorder, failures })
   let closing = false
   const pseudonyms = createPseudonyms(options.audit.pseudonymKeys ?? [{ id: 'test', secret: randomBytes(32) }])
   const house: House = Object.freeze({
@@ -47,7 +48,7 @@ export function buildHouse(options: ParsedOptions): Building {
       options.tokens === undefined
         ? null
         : buildTokens(options, options.tokens, { catalogue, keys: keys?.verifier ?? null }),
-    failures: createFailureBudget({ ...options.failures, clock: options.clock }),
+    failures,
     recorder,
     pseudonym: pseudonyms.of,
     queryNames: new Set([...FHIR_PARAMETERS, ...options.audit.queryNames]),
@@ -88,8 +89,7 @@ function buildRecorder({ environment, audit, clock, service }: ParsedOptions): R
 
 function buildKeys(
   options: ParsedOptions,
-  catalogue: ScopeCatalogue,
-  recorder: Recorder,
+  { catalogue, recorder, failures }: { catalogue: ScopeCatalogue; recorder: Recorder; failures: FailureBudget },
 ): { verifier: KeyVerifier; admin: KeyAdmin } | null {
   const { keys, environment, clock } = options
   if (keys === undefined) return null
@@ -100,6 +100,7 @@ function buildKeys(
     environment,
     catalogue,
     clock,
+    budget: failures,
     onRotationDue: keys.onRotationDue ?? null,
   })
   const admin = createKeyAdmin({

@@ -15,7 +15,7 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
   const { house, identity, denial, call } = exchange
   const { template, params } = placeOf(call)
   const route = exchange.catchAll ? '*' : template
-  const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, exchange.notes.touches))
+  const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, exchange.notes?.touches ?? []))
   return {
     kind: 'access',
     name: 'request',
@@ -30,7 +30,7 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
     http: httpOf(exchange, route, end),
     requestId: exchange.requestId,
     operation: null,
-    purpose: exchange.notes.purpose,
+    purpose: exchange.notes?.purpose ?? null,
     phi,
     delivered: deliveredOf(exchange, end),
     part: null,
@@ -81,7 +81,7 @@ function phiFacts(exchange: Exchange, { template, params }: Place, touches: read
     annotation:
       phi === null || phi === false ? phi : { type: phi.type, action: phi.action, patient: annotatedPatient(exchange) },
     touches,
-    resourceCount: exchange.notes.resourceCount,
+    resourceCount: exchange.notes?.resourceCount ?? null,
     pseudonym: (patientId: string) => house.pseudonym(organization, patientId),
   }
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AuditNotes } from './audit-notes.ts'
+import type { AuditHandle, AuditNotes } from './audit-notes.ts'
 import type { Denial } from './decision.ts'
 import type { House } from './house.ts'
 import type { Identity } from './principal.ts'
@@ -49,10 +49,15 @@ export interface Exchange {
   /** The refusal that was answered. */
   denial: Denial | null
   /** Of all guards, in their order, without repeats. */
-  readonly required: string[]
+  required: readonly string[]
   phi: PhiOption | false | null
   catchAll: boolean
-  readonly notes: AuditNotes
+  /** `null` as long as nobody has asked for the audit handle. */
+  notes: AuditNotes | null
+  /** Made when it is first asked for. */
+  handle: AuditHandle | null
+  /** Of another auth on the same request. */
+  readonly sibling: Exchange | null
   /** The handler is done, where the framework can tell. */
   handlerDone: boolean
   /** Work for the event alone, after the answer: whose key came over plain HTTP. */

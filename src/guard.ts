@@ -4,7 +4,7 @@ import type { Call, Exchange } from './exchange.ts'
 import { guardRequest } from './guard-request.ts'
 import type { House } from './house.ts'
 import { identify } from './identify.ts'
-import { enter, type Exchanges } from './open-exchange.ts'
+import { enter } from './open-exchange.ts'
 import type { Identity } from './principal.ts'
 import type { Requirement } from './requirement.ts'
 import { isOver } from './response-end.ts'
@@ -22,12 +22,8 @@ type Found = Identity | Denial | 'anonymous'
  * The one path of a request: transport → credential → identity → address → organization → scopes → audit. A refusal
  * leaves it early, as a value. Synchronous where the identity is cached.
  */
-export function guard(
-  house: House,
-  exchanges: Exchanges,
-  { call, requirement }: { call: Call; requirement: Requirement },
-): Verdict | Promise<Verdict> {
-  const exchange = enter(house, exchanges, call)
+export function guard(house: House, call: Call, requirement: Requirement): Verdict | Promise<Verdict> {
+  const exchange = enter(house, call)
   note(exchange, requirement)
   if (exchange.early !== null) return refuse(exchange, exchange.early)
   const found = authenticate(exchange, requirement)
@@ -66,7 +62,8 @@ function leave(exchange: Exchange, found: Found): Verdict {
 
 /** What this guard asks for stands in the event, whether it passes or not. */
 function note(exchange: Exchange, { scopes, phi, kind }: Requirement): void {
-  for (const scope of scopes) if (!exchange.required.includes(scope)) exchange.required.push(scope)
+  if (exchange.required.length === 0) exchange.required = scopes
+  else if (scopes.length > 0) exchange.required = [...new Set([...exchange.required, ...scopes])]
   if (phi !== null) exchange.phi = phi
   if (kind === 'catch-all') exchange.catchAll = true
 }

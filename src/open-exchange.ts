@@ -6,7 +6,7 @@ import { deny, type Denial } from './decision.ts'
 import { nameExposedKey } from './exposed-key.ts'
 import type { House } from './house.ts'
 import { randomHex } from './lib/ids.ts'
-import { createStamp, type Stamp } from './lib/stamp.ts'
+import { createStamp } from './lib/stamp.ts'
 import { readCredential } from './request/credential.ts'
 import { requestIdFrom } from './request/request-id.ts'
 import { allowsPlain, readTransport } from './request/transport.ts'
@@ -16,34 +16,33 @@ import { onResponseEnd, type ResponseEnd } from './response-end.ts'
 const HANDLER_GRACE_MS = 5_000
 const HANDLER_POLL_MS = 25
 
-/** The request id belongs to the request: every `auth` on it uses the same. */
-const requestIds = createStamp<string>()
+/**
+ * Guards of one auth on one request share one exchange: it is kept on the request, out of everybody's sight. One of another
+ * auth is chained to it.
+ */
+const exchanges = createStamp<Exchange>()
 
-export function requestIdOf(request: IncomingMessage): string {
-  const known = requestIds.get(request)
-  if (known !== undefined) return known
-  const id = requestIdFrom(request.rawHeaders, () => `req_${randomHex(12)}`)
-  requestIds.set(request, id)
-  return id
+/** What this auth has opened on the request so far. */
+export function exchangeOf(house: House, request: object): Exchange | null {
+  let exchange = exchanges.get(request) ?? null
+  while (exchange !== null && exchange.house !== house) exchange = exchange.sibling
+  return exchange
 }
 
-/** Guards of one auth on one request share one exchange: it is kept on the request, out of everybody's sight. */
-export type Exchanges = Stamp<Exchange>
-
 /** The exchange of this request, opened by its first guard. */
-export function enter(house: House, exchanges: Exchanges, call: Call): Exchange {
-  const known = exchanges.get(call.request)
-  if (known !== undefined) {
+export function enter(house: House, call: Call): Exchange {
+  const known = exchangeOf(house, call.request)
+  if (known !== null) {
     known.call = call
     return known
   }
-  const exchange = openExchange(house, call)
+  const exchange = openExchange(house, call, exchanges.get(call.request) ?? null)
   exchanges.set(call.request, exchange)
   return exchange
 }
 
 /** Its end is watched from here on, before anything is awaited. */
-function openExchange(house: House, call: Call): Exchange {
+function openExchange(house: House, call: Call, sibling: Exchange | null): Exchange {
   const { request } = call
   const transport = transportOf(house, request)
   const credential = readCredential(request.rawHeaders)
@@ -53,21 +52,30 @@ function openExchange(house: House, call: Call): Exchange {
     call,
     startedAt: house.clock.now(),
     startedMs: house.clock.monotonicMs(),
-    requestId: requestIdOf(request),
+    // It belongs to the request: every auth on it uses the same.
+    requestId: sibling?.requestId ?? requestIdFrom(request.rawHeaders, makeRequestId),
     transport,
     credential,
     early,
     identity: null,
     denial: null,
-    required: [],
+    required: NOTHING,
     phi: null,
     catchAll: false,
-    notes: createNotes(),
+    notes: null,
+    handle: null,
+    sibling,
     handlerDone: false,
     naming: early?.reason === 'https_required' ? () => nameExposedKey(house, credential, transport.address) : null,
   }
   if (house.recorder.wanted) recordAtEnd(exchange)
   return exchange
+}
+
+const NOTHING: readonly string[] = Object.freeze([])
+
+function makeRequestId(): string {
+  return `req_${randomHex(12)}`
 }
 
 function refuseEarly(
@@ -139,6 +147,7 @@ function record(exchange: Exchange, end: ResponseEnd): void {
   }
   let n = 1
   let late: Touch[] = []
+  exchange.notes ??= createNotes()
   exchange.notes.late = (touch) => {
     late.push(touch)
     if (late.length > 1) return

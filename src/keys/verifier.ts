@@ -14,11 +14,13 @@ import { createLookUps, type LookedUp, type LookUps, type Question } from './loo
 import { isKeyId, statusOf } from './record.ts'
 import type { KeyRecord, KeyStore } from './store.ts'
 
-/**
- * Asked only before a look-up of a key that is not cached. 0: it may start; else the seconds until the caller's budget of
- * failed attempts is whole again.
- */
-export type BudgetCheck = () => number | Promise<number>
+/** Failed attempts by client address: those that cost a look-up or a cached miss are counted, and bound what may come. */
+export interface AttemptBudget {
+  /** Before a look-up. 0: it may start, and holds a place until `release`; else the seconds until the budget is whole again. */
+  admit(address: string | null): number | Promise<number>
+  release(address: string | null): void
+  count(address: string | null): void
+}
 
 export type IssuingKeyState = 'good' | 'bad' | 'unavailable'
 
@@ -34,8 +36,8 @@ export interface KeysHealth {
 }
 
 export interface KeyVerifier {
-  /** Synchronous where the key is cached; a denial is a value; never rejects. */
-  verify(key: string, overBudget: BudgetCheck): Found | Promise<Found>
+  /** Synchronous where the key is cached; a denial is a value; never rejects. `address` is the client's, `null` if unknown. */
+  verify(key: string, address: string | null): Found | Promise<Found>
   /** Whether the key with this id may still vouch for the tokens issued to it; cached like a key. Never rejects. */
   issuingKey(id: string): IssuingKeyState | Promise<IssuingKeyState>
   /** A key that was just made must not be answered from the miss cache. */
@@ -58,6 +60,7 @@ export interface KeyVerifierSettings extends CacheTimes {
   readonly cacheEntries: number
   /** For the whole of a look-up, from its start. */
   readonly timeoutMs: number
+  readonly budget: AttemptBudget
   readonly onRotationDue: ((records: readonly KeyRecord[]) => void) | null
 }
 
@@ -119,7 +122,7 @@ function createVerify(
   settings: KeyVerifierSettings,
   { known, lookUps, onUse }: { known: KnownKeys; lookUps: LookUps; onUse: OnUse },
 ): KeyVerifier['verify'] {
-  const { environment, clock } = settings
+  const { environment, clock, budget } = settings
 
   const judged = (found: LookedUp, costs?: boolean): Found => {
     const now = clock.now()
@@ -129,35 +132,52 @@ function createVerify(
   }
 
   /** Why a key that is not cached is refused without a look-up; `null`: it is not. */
-  const refusal = (slot: string, key: string): Denial | null => {
-    if (known.missed(slot)) return UNKNOWN
+  const refusal = ({ slot, key, address }: Presented): Denial | null => {
+    if (known.missed(slot)) return counted(UNKNOWN, address)
     const named = environmentOf(key)
     if (named === null) return deny('key_malformed', 'api-key')
     return named === environment ? null : deny('environment_mismatch', 'api-key')
   }
-  const lookUp = async (slot: string, key: string): Promise<Found> => {
-    const answer = await lookUps.find(byKey(settings, slot, key))
-    return judged(orStale(answer, known.stale(slot)), true)
+  const counted = <T extends Found>(found: T, address: string | null): T => {
+    if (!found.ok && found.cost) budget.count(address)
+    return found
   }
-  /** Whoever had to wait for his budget may find that somebody has looked the key up meanwhile. */
-  const admitted = (slot: string, key: string, retryAfterSeconds: number): Found | Promise<Found> => {
+  const lookUp = async ({ slot, key, address }: Presented): Promise<Found> => {
+    const answer = await lookUps.find(byKey(settings, slot, key))
+    return counted(judged(orStale(answer, known.stale(slot)), true), address)
+  }
+  /** Holds a place of the budget until it is known, and counted, whether the attempt has failed. */
+  const lookUpWithin = async (presented: Presented): Promise<Found> => {
+    const { slot, address } = presented
+    const admitted = budget.admit(address)
+    const retryAfterSeconds = typeof admitted === 'number' ? admitted : await admitted
     if (retryAfterSeconds > 0) return deny('rate_limited', 'api-key', { retryAfterSeconds })
-    const cached = known.fresh(slot)
-    if (cached !== null) return judged(cached)
-    return known.missed(slot) ? UNKNOWN : lookUp(slot, key)
+    try {
+      // Whoever had to wait may find that somebody has looked the key up meanwhile.
+      const cached = known.fresh(slot)
+      if (cached !== null) return judged(cached)
+      return known.missed(slot) ? counted(UNKNOWN, address) : await lookUp(presented)
+    } finally {
+      budget.release(address)
+    }
   }
 
-  return (key, overBudget) => {
+  return (key, address) => {
     // The digest comes before the look at the key's form: only a well-formed key can be in the cache.
     const slot = hash('sha256', key, 'base64url')
     const cached = known.fresh(slot)
     if (cached !== null) return judged(cached)
-    if (known.stale(slot) !== null) return lookUp(slot, key)
-    const refused = refusal(slot, key)
-    if (refused !== null) return refused
-    const wait = lookUps.underWay(slot) ? 0 : overBudget()
-    return typeof wait === 'number' ? admitted(slot, key, wait) : wait.then((seconds) => admitted(slot, key, seconds))
+    const presented = { slot, key, address }
+    if (known.stale(slot) !== null) return lookUp(presented)
+    return refusal(presented) ?? (lookUps.underWay(slot) ? lookUp(presented) : lookUpWithin(presented))
   }
+}
+
+/** A key that is not in the cache, where it would be cached, and the address that it came from. */
+interface Presented {
+  readonly slot: string
+  readonly key: string
+  readonly address: string | null
 }
 
 function createIssuingKey(

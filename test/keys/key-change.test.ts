@@ -17,7 +17,6 @@ import {
   spied,
   START,
   verifierOf,
-  within,
 } from './parts.ts'
 
 const ID = 'key_1'
@@ -77,12 +76,12 @@ describe('rotate', () => {
     expect(changes).toEqual([
       { name: 'key.rotate', by: 'ops@example.org', record: old, fields: ['rotatedAt', 'validUntil', 'replacedBy'] },
     ])
-    expect(await verifier.verify(fresh.key, within)).toMatchObject({
+    expect(await verifier.verify(fresh.key, null)).toMatchObject({
       ok: true,
       keyId: fresh.record.id,
       graceEnds: null,
     })
-    expect(await verifier.verify(key, within)).toMatchObject({ ok: true, keyId: ID, graceEnds: START + DAY })
+    expect(await verifier.verify(key, null)).toMatchObject({ ok: true, keyId: ID, graceEnds: START + DAY })
   })
 
   test('makes a test key of a test key, under the first pepper', async () => {
@@ -302,7 +301,7 @@ describe('update', () => {
   test('counts at the next call', async () => {
     const { key, keys, verifier } = world()
     const now = async () => {
-      const found = await verifier.verify(key, within)
+      const found = await verifier.verify(key, null)
       return found.ok && found.kind === 'api-key' ? [[...found.scopes], found.allowlist === null] : found
     }
     expect(await now()).toEqual([['read:patients'], true])
@@ -343,7 +342,7 @@ const CHANGES: readonly [string, (keys: KeyAdmin, id?: string) => Promise<unknow
 
 describe.each(CHANGES)('%s', (_, change, after) => {
   const scoped = async (verifier: ReturnType<typeof world>['verifier'], key: string) => {
-    const found = await verifier.verify(key, within)
+    const found = await verifier.verify(key, null)
     return found.ok ? `ok ${found.scopes.size === 0 ? 'without' : 'with'} scopes` : found.reason
   }
 

@@ -4,7 +4,12 @@ import { createDigester, type Pepper } from '../../src/keys/digest.ts'
 import { generateKey } from '../../src/keys/generate.ts'
 import { createKeyAdmin, type KeyAdmin, type KeyAdminChange } from '../../src/keys/lifecycle.ts'
 import type { KeyChange, KeyRecord, KeyStore } from '../../src/keys/store.ts'
-import { createKeyVerifier, type KeyVerifier, type KeyVerifierSettings } from '../../src/keys/verifier.ts'
+import {
+  createKeyVerifier,
+  type AttemptBudget,
+  type KeyVerifier,
+  type KeyVerifierSettings,
+} from '../../src/keys/verifier.ts'
 import { scopeCatalogue } from '../../src/scopes.ts'
 import { memoryKeyStore } from '../../src/stores/memory.ts'
 
@@ -111,7 +116,8 @@ export function spied(records: readonly KeyRecord[] = [], more: Partial<KeyStore
 export const NO_FEED = { write: true, watch: false, list: true, get: true, revocations: true } as const
 
 export const never = (): Promise<never> => new Promise(() => undefined)
-export const within = (): number => 0
+/** Within budget, always. */
+export const WITHIN: AttemptBudget = { admit: () => 0, release: () => undefined, count: () => undefined }
 
 export function verifierOf(store: KeyStore, more: Partial<KeyVerifierSettings> = {}): KeyVerifier {
   return createKeyVerifier({
@@ -125,6 +131,7 @@ export function verifierOf(store: KeyStore, more: Partial<KeyVerifierSettings> =
     staleIfErrorSeconds: 60,
     cacheEntries: 1000,
     timeoutMs: 250,
+    budget: WITHIN,
     onRotationDue: null,
     ...more,
   })
@@ -171,8 +178,8 @@ export function administered({
 }
 
 /** What a verification came to, in one word. */
-export async function outcome(verifier: KeyVerifier, key: string, overBudget: () => number = within): Promise<string> {
-  const found = await verifier.verify(key, overBudget)
+export async function outcome(verifier: KeyVerifier, key: string): Promise<string> {
+  const found = await verifier.verify(key, null)
   return found.ok ? 'ok' : found.reason
 }
 

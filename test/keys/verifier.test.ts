@@ -2,20 +2,9 @@ import { inspect } from 'node:util'
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { createDigester } from '../../src/keys/digest.ts'
+import type { AttemptBudget } from '../../src/keys/verifier.ts'
 import type { KeyRecord } from '../../src/keys/store.ts'
-import {
-  DAY,
-  manualClock,
-  newKey,
-  NO_FEED,
-  outcome,
-  polluted,
-  recordOf,
-  spied,
-  START,
-  verifierOf,
-  within,
-} from './parts.ts'
+import { DAY, manualClock, newKey, NO_FEED, outcome, polluted, recordOf, spied, START, verifierOf } from './parts.ts'
 
 const at = (ms: number) => new Date(START + ms)
 const base62 = () =>
@@ -35,7 +24,7 @@ describe('a key that the store knows', () => {
       validUntil: at(DAY),
       replacedBy: 'key_2',
     })
-    const found = await verifierOf(spied([record]).store).verify(key, within)
+    const found = await verifierOf(spied([record]).store).verify(key, null)
     expect(found).toMatchObject({
       ok: true,
       kind: 'api-key',
@@ -57,7 +46,7 @@ describe('a key that the store knows', () => {
 
   test('may come from anywhere where its record has no rules', async () => {
     const key = newKey()
-    const found = await verifierOf(spied([recordOf(key)]).store).verify(key, within)
+    const found = await verifierOf(spied([recordOf(key)]).store).verify(key, null)
     expect(found).toMatchObject({ ok: true, allowlist: null, graceEnds: null, expiresAt: null })
   })
 
@@ -91,7 +80,7 @@ describe('a key that the store knows', () => {
     const { store, asked } = spied([recordOf(key, { id: 'key_dead', ...more })])
     const verifier = verifierOf(store)
     for (let round = 0; round < 3; round += 1) {
-      expect(await verifier.verify(key, within)).toMatchObject({
+      expect(await verifier.verify(key, null)).toMatchObject({
         ok: false,
         reason,
         credential: 'api-key',
@@ -111,7 +100,7 @@ describe('without any question to the store', () => {
         .slice(0, 1 + (round % 60))
         .padEnd(1 + (round % 60), 'x')}`
       if (junk.length === 27) continue
-      expect(verifier.verify(junk, within)).toMatchObject({
+      expect(verifier.verify(junk, null)).toMatchObject({
         reason: 'key_malformed',
         credential: 'api-key',
         actor: null,
@@ -123,7 +112,7 @@ describe('without any question to the store', () => {
   test('a key of the other environment is refused, whatever the store would say', () => {
     const key = newKey('test')
     const { store, asked } = spied([recordOf(key)])
-    expect(verifierOf(store).verify(key, within)).toMatchObject({
+    expect(verifierOf(store).verify(key, null)).toMatchObject({
       reason: 'environment_mismatch',
       credential: 'api-key',
     })
@@ -132,7 +121,7 @@ describe('without any question to the store', () => {
 
   test('a live key is refused on a test server', () => {
     const { store, asked } = spied()
-    expect(verifierOf(store, { environment: 'test' }).verify(newKey(), within)).toMatchObject({
+    expect(verifierOf(store, { environment: 'test' }).verify(newKey(), null)).toMatchObject({
       reason: 'environment_mismatch',
     })
     expect(asked()).toBe(0)
@@ -142,8 +131,8 @@ describe('without any question to the store', () => {
     const key = newKey()
     const { store, asked } = spied([recordOf(key)])
     const verifier = verifierOf(store)
-    const first = await verifier.verify(key, within)
-    expect(verifier.verify(key, within)).toBe(first)
+    const first = await verifier.verify(key, null)
+    expect(verifier.verify(key, null)).toBe(first)
     expect(asked()).toBe(1)
   })
 })
@@ -280,7 +269,7 @@ describe('the cache', () => {
   test('holds nothing of the key itself', async () => {
     const key = newKey()
     const verifier = verifierOf(spied([recordOf(key)]).store)
-    const found = await verifier.verify(key, within)
+    const found = await verifier.verify(key, null)
     expect(inspect([verifier, found, verifier.health()], { depth: 10, showHidden: true })).not.toContain(
       key.slice(11, 40),
     )
@@ -307,39 +296,85 @@ describe('one flight', () => {
 })
 
 describe('the failure budget', () => {
-  const over = () => 42
+  /** What is asked of it, in order; `over` says how many seconds it is over. */
+  function budgetOf() {
+    const calls: string[] = []
+    const state = { over: 0 }
+    const budget: AttemptBudget = {
+      admit: (address) => {
+        calls.push(`admit ${address}`)
+        return state.over
+      },
+      release: (address) => void calls.push(`release ${address}`),
+      count: (address) => void calls.push(`count ${address}`),
+    }
+    return { calls, state, budget }
+  }
 
   test('refuses a key that nothing is known of, without a question', async () => {
     const { store, asked } = spied()
-    const found = await verifierOf(store).verify(newKey(), over)
+    const { budget, state, calls } = budgetOf()
+    state.over = 42
+    const found = await verifierOf(store, { budget }).verify(newKey(), '203.0.113.7')
     expect(found).toMatchObject({ reason: 'rate_limited', credential: 'api-key', retryAfterSeconds: 42 })
-    expect(asked()).toBe(0)
+    expect([asked(), calls]).toEqual([0, ['admit 203.0.113.7']])
+  })
+
+  test.each<[string, boolean, string[]]>([
+    ['a good key', true, ['admit 203.0.113.7', 'release 203.0.113.7']],
+    ['an unknown key', false, ['admit 203.0.113.7', 'count 203.0.113.7', 'release 203.0.113.7']],
+  ])('holds a place for the look-up of %s, and counts before it gives it back', async (_what, good, expected) => {
+    const key = newKey()
+    const { budget, calls } = budgetOf()
+    const verifier = verifierOf(spied(good ? [recordOf(key)] : []).store, { budget })
+    await verifier.verify(key, '203.0.113.7')
+    expect(calls).toEqual(expected)
+  })
+
+  test('is given its place back where the store fails', async () => {
+    const { budget, calls } = budgetOf()
+    const verifier = verifierOf(spied([], { find: () => Promise.reject(new Error('down')) }).store, { budget })
+    expect(await verifier.verify(newKey(), null)).toMatchObject({ reason: 'store_unavailable' })
+    expect(calls).toEqual(['admit null', 'release null'])
   })
 
   test('is not asked for what is malformed, cached, stale, missed or under way', async () => {
     const clock = manualClock()
     const [good, unknown, slow] = [newKey(), newKey(), newKey()] as const
     const { store } = spied([recordOf(good), recordOf(slow)], { can: NO_FEED })
-    const verifier = verifierOf(store, { clock })
-    let questions = 0
-    const counted = () => {
-      questions += 1
-      return 0
-    }
-    await outcome(verifier, good, counted)
-    await outcome(verifier, unknown, counted)
-    const first = outcome(verifier, slow, counted)
-    expect(questions).toBe(3)
-    expect(await outcome(verifier, slow, over)).toBe('ok')
+    const { budget, state, calls } = budgetOf()
+    const verifier = verifierOf(store, { clock, budget })
+    await outcome(verifier, good)
+    await outcome(verifier, unknown)
+    const first = outcome(verifier, slow)
+    expect(calls.filter((each) => each === 'admit null')).toHaveLength(3)
+    state.over = 42
+    expect(await outcome(verifier, slow)).toBe('ok')
     await first
-    expect(await outcome(verifier, 'junk', over)).toBe('key_malformed')
-    expect(await outcome(verifier, newKey('test'), over)).toBe('environment_mismatch')
-    expect(await outcome(verifier, unknown, over)).toBe('key_unknown')
-    expect(await outcome(verifier, good, over)).toBe('ok')
+    expect(await outcome(verifier, 'junk')).toBe('key_malformed')
+    expect(await outcome(verifier, newKey('test'))).toBe('environment_mismatch')
+    expect(await outcome(verifier, unknown)).toBe('key_unknown')
+    expect(await outcome(verifier, good)).toBe('ok')
     clock.advance(89_999)
-    expect(await outcome(verifier, good, over)).toBe('ok')
+    expect(await outcome(verifier, good)).toBe('ok')
     clock.advance(90_000)
-    expect(await outcome(verifier, good, over)).toBe('rate_limited')
+    expect(await outcome(verifier, good)).toBe('rate_limited')
+  })
+
+  test('that makes a caller wait spares him the look-up that somebody else has made meanwhile', async () => {
+    const key = newKey()
+    const { store, asked } = spied([recordOf(key)])
+    let admit: (seconds: number) => void = () => undefined
+    const budget: AttemptBudget = {
+      ...budgetOf().budget,
+      admit: () => (asked() === 0 && !waited ? ((waited = true), new Promise((resolve) => (admit = resolve))) : 0),
+    }
+    let waited = false
+    const verifier = verifierOf(store, { budget })
+    const waiting = outcome(verifier, key)
+    expect(await outcome(verifier, key)).toBe('ok')
+    admit(0)
+    expect([await waiting, asked()]).toEqual(['ok', 1])
   })
 })
 

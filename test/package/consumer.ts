@@ -31,9 +31,7 @@ export interface Consumers {
 
 export function run(file: string, args: readonly string[], cwd: string): Promise<Ran> {
   return new Promise((resolve) => {
-    // The compiler is short-lived: it collects no garbage until it holds a lot of it.
-    const env = { GOGC: 'off', GOMEMLIMIT: '1GiB', ...process.env, NODE_OPTIONS: '' }
-    const options = { cwd, encoding: 'utf8', timeout: 50_000, env } as const
+    const options = { cwd, encoding: 'utf8', timeout: 50_000, env: { ...process.env, NODE_OPTIONS: '' } } as const
     execFile(file, [...args], options, (error, stdout, stderr) => {
       const status = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
       resolve({ status, stdout, stderr })

@@ -15,7 +15,7 @@ interface Facts {
 
 test('the demo shows what it says, and every call that it made is in the journal', async () => {
   await run(process.execPath, [localBin('typescript', 'tsc'), '-p', 'tsconfig.examples.json'], { cwd: ROOT })
-  const { stdout, stderr } = await run(process.execPath, ['build/examples/demo/main.js', '--json'], {
+  const { stdout, stderr } = await run(process.execPath, ['build/examples/demo/main.js', '--json', '--short'], {
     cwd: ROOT,
     maxBuffer: 1e7,
   })

@@ -7,8 +7,7 @@ export interface Canary {
 }
 
 interface Needle {
-  readonly canary: string
-  readonly form: string
+  readonly finding: Finding
   readonly text: string
   readonly anyCase: boolean
 }
@@ -28,21 +27,34 @@ export function searchFor(canaries: readonly Canary[]): (text: string) => readon
   const needles = canaries.flatMap(({ name, text, parts = [] }) =>
     [text, ...parts].flatMap((each) => needlesOf(name, each)),
   )
+  // Many forms come to one text: a word in URL form is the word, and what has no `+` and no `/` is base64url, too.
+  const [inAnyCase, asIs] = [grouped(needles, true), grouped(needles, false)]
   return (text) => {
     const lower = text.toLowerCase()
-    const found = new Map<string, Finding>()
-    for (const { canary, form, text: needle, anyCase } of needles) {
-      if ((anyCase ? lower : text).includes(needle)) found.set(`${canary} ${form}`, { canary, form })
-    }
-    return [...found.values()]
+    const found = [
+      ...[...inAnyCase].filter(([needle]) => lower.includes(needle)),
+      ...[...asIs].filter(([needle]) => text.includes(needle)),
+    ].flatMap(([, findings]) => findings)
+    return [...new Map(found.map((each) => [`${each.canary} ${each.form}`, each])).values()]
   }
+}
+
+/** What the finding of each text says. */
+function grouped(needles: readonly Needle[], anyCase: boolean): ReadonlyMap<string, readonly Finding[]> {
+  const groups = new Map<string, Finding[]>()
+  for (const needle of needles) {
+    if (needle.anyCase !== anyCase) continue
+    const group = groups.get(needle.text)
+    if (group === undefined) groups.set(needle.text, [needle.finding])
+    else group.push(needle.finding)
+  }
+  return groups
 }
 
 function needlesOf(canary: string, text: string): readonly Needle[] {
   const bytes = Buffer.from(text)
   const needle = (form: string, anyCase: boolean) => (each: string) => ({
-    canary,
-    form,
+    finding: { canary, form },
     text: anyCase ? each.toLowerCase() : each,
     anyCase,
   })

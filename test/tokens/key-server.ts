@@ -41,25 +41,38 @@ export const publishes = (...keys: readonly object[]): Behaviour => json({ keys 
 export function outagesOf(good: readonly Record<string, unknown>[]): readonly (readonly [string, Behaviour])[] {
   const set = { keys: good }
   const [first] = good
+  const says =
+    (text: string): Behaviour =>
+    (response) =>
+      void response.end(text)
   return [
-    ['drops the connection', (response) => response.destroy()],
-    ['publishes an empty set', json({ keys: [] })],
-    ['answers 500 with a good set', (response) => response.writeHead(500).end(JSON.stringify(set))],
-    ['answers 404', (response) => response.writeHead(404).end('{}')],
-    ['answers 204', (response) => response.writeHead(204).end()],
-    ['answers 10 MiB around a good set', (response) => void Readable.from(tenMebibytesAround(set)).pipe(response)],
-    ['never answers', () => undefined],
-    ['answers one byte at a time', drip(JSON.stringify(set))],
-    ['stops in the middle of the body', (response) => void response.write(JSON.stringify(set).slice(0, 20))],
-    ['redirects to a good set', (response) => response.writeHead(302, { Location: elsewhere(set) }).end()],
-    ['answers with a page', (response) => response.setHeader('Content-Type', 'text/html').end('<html>Sign in</html>')],
-    ['answers null', json(null)],
+    ['drops the connection', (response) => void response.socket?.destroy()],
+    ['answers 500 with a good set', (response) => void response.writeHead(500).end(JSON.stringify(set))],
+    ['answers 404', (response) => void response.writeHead(404).end('{}')],
+    ['answers 204', (response) => void response.writeHead(204).end()],
+    ['redirects to a good set', (response) => void response.writeHead(302, { Location: elsewhere(set) }).end()],
+    ['answers nothing', says('')],
+    ['answers null', says('null')],
+    [
+      'answers with a page',
+      (response) => void response.setHeader('Content-Type', 'text/html').end('<html>Sign in</html>'),
+    ],
     ['answers with a bare list', json(good)],
     ['answers with no list', json({ keys: first })],
-    ['hides the set behind __proto__', (response) => response.end(`{"__proto__":${JSON.stringify(set)}}`)],
+    ['answers with a list by numbers', json({ keys: { 0: first } })],
+    ['answers without keys', says('{}')],
+    ['publishes an empty set', json({ keys: [] })],
+    ['hides the set behind __proto__', says(`{"__proto__":${JSON.stringify(set)}}`)],
+    ['publishes symmetric keys alone', publishes({ kty: 'oct', k: 'AA', kid: first?.['kid'] })],
     ['publishes broken keys alone', publishes({ ...first, n: '!' }, { ...first, kty: 'oct', k: 'AAAA' }, {})],
     ['publishes two keys of one kid', publishes(...good, { ...keyPairOfAnother().jwk, kid: first?.['kid'] })],
     ['publishes a key of 1024 bits', publishes({ ...weakKeyPair().jwk, kid: first?.['kid'] })],
+    ['answers 10 MiB around a good set', (response) => void Readable.from(tenMebibytesAround(set)).pipe(response)],
+    ['never answers', () => undefined],
+    ['sends its headers and then nothing', (response) => response.writeHead(200).flushHeaders()],
+    ['stops in the middle of the body', (response) => void response.write(JSON.stringify(set).slice(0, 20))],
+    ['breaks off in the middle of the body', breakOff(JSON.stringify(set))],
+    ['answers one byte at a time', drip(JSON.stringify(set))],
   ]
 }
 
@@ -76,6 +89,12 @@ function* tenMebibytesAround(set: object): Generator<string> {
   yield '{"padding":"'
   for (let chunk = 0; chunk < 160; chunk += 1) yield 'x'.repeat(65_536)
   yield `",${JSON.stringify(set).slice(1)}`
+}
+
+function breakOff(text: string): Behaviour {
+  return (response) => {
+    response.writeHead(200, { 'Content-Length': text.length }).write(text.slice(0, 20), () => response.destroy())
+  }
 }
 
 function drip(text: string): Behaviour {

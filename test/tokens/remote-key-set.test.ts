@@ -99,13 +99,6 @@ describe('a usable set', () => {
     expect([server.fetches() - before, set.health().degraded]).toEqual([2, false])
   })
 
-  test('is fetched anew before use when it is too old', async () => {
-    await current()
-    server.become(publishes(B.jwk))
-    wait(600)
-    expect(await fetches(async () => expect(await current()).toEqual(['b']))).toBe(1)
-  })
-
   test('keeps the keys that it still holds as the objects that they were', async () => {
     const [old] = (await set.current()) ?? []
     server.become(publishes(B.jwk, A.jwk))
@@ -140,52 +133,6 @@ describe('a usable set', () => {
 })
 
 describe('asked for a key that it does not hold', () => {
-  test('it is as new as can be within the cooldown after a successful fetch, and then is fetched', async () => {
-    await current()
-    server.become(publishes(A.jwk, B.jwk))
-    clock.advance(4999)
-    expect(await fetches(async () => expect(await newer()).toBe('none'))).toBe(0)
-    clock.advance(1)
-    expect(
-      await fetches(() =>
-        Promise.all(Array.from({ length: 1000 }, async () => expect(await newer()).toEqual(['a', 'b']))),
-      ),
-    ).toBe(1)
-    expect(await newer()).toBe('none')
-  })
-
-  test('it is out of reach when that fetch fails, and for the cooldown after it, without another', async () => {
-    await current()
-    wait(5)
-    server.become((response) => response.destroy())
-    expect(await fetches(async () => expect(await newer()).toBeNull())).toBe(1)
-    server.become(publishes(A.jwk, B.jwk))
-    clock.advance(4999)
-    expect(await fetches(async () => expect(await newer()).toBeNull())).toBe(0)
-    expect(await current()).toEqual(['a'])
-    clock.advance(1)
-    expect(await fetches(async () => expect(await newer()).toEqual(['a', 'b']))).toBe(1)
-  })
-
-  test.each([
-    ['answers', publishes(A.jwk)],
-    ['fails', (response) => response.destroy()],
-  ] satisfies [string, Behaviour][])(
-    '10,000 times in a minute, one fetch per cooldown goes out to a URL that %s',
-    async (_what, behaviour) => {
-      await current()
-      server.become(behaviour)
-      const count = await fetches(async () => {
-        for (let call = 0; call < 10_000; call += 1) {
-          clock.advance(6)
-          await set.newer()
-        }
-      })
-      expect(count).toBeGreaterThanOrEqual(11)
-      expect(count).toBeLessThanOrEqual(12)
-    },
-  )
-
   test('it waits for the fetch that is under way, and starts none beside it', async () => {
     await current()
     wait(300)
@@ -202,34 +149,6 @@ describe('asked for a key that it does not hold', () => {
 })
 
 describe('a URL that', () => {
-  const outages = outagesOf([A.jwk])
-
-  test.each(outages)(
-    '%s never replaces the good set, which serves for its time, and then nothing does',
-    async (what, behaviour) => {
-      const endless = /never|one byte|stops/.test(what)
-      set = setOf({ maxStaleSeconds: 3600, ...(endless ? { timeoutMs: TIMEOUT_MS } : {}) })
-      await current()
-      server.become(behaviour)
-      wait(600)
-      const started = performance.now()
-      expect(await fetches(async () => expect(await current()).toEqual(['a']))).toBe(1)
-      expect(performance.now() - started).toBeLessThan(TIMEOUT_MS + 1000)
-      expect(set.health()).toMatchObject({ keys: 1, ageSeconds: 600, degraded: true })
-      // In the cooldown nobody waits.
-      expect(set.current()).not.toBeInstanceOf(Promise)
-      clock.advance(2_999_999)
-      expect(await current()).toEqual(['a'])
-      clock.advance(1)
-      expect(await current()).toBeNull()
-      expect(set.health()).toMatchObject({ keys: 0, degraded: true })
-      server.become(publishes(A.jwk))
-      wait(5)
-      expect(await current()).toEqual(['a'])
-      expect(server.strays()).toBe(0)
-    },
-  )
-
   test('answers more than 1 MiB is not listened to any longer; up to there it is', async () => {
     const padded =
       (length: number): Behaviour =>
@@ -237,7 +156,7 @@ describe('a URL that', () => {
         const text = JSON.stringify({ keys: [A.jwk] })
         response.end(text + ' '.repeat(length - text.length))
       }
-    const [, huge = () => undefined] = outages.find(([what]) => what.includes('10 MiB')) ?? []
+    const [, huge = () => undefined] = outagesOf([A.jwk]).find(([what]) => what.includes('10 MiB')) ?? []
     const before = server.cutOff()
     server.become(huge)
     expect(await current()).toBeNull()
@@ -248,22 +167,6 @@ describe('a URL that', () => {
     wait(5)
     server.become(padded(1_048_576))
     expect(await current()).toEqual(['a'])
-  })
-
-  test('is asked by a fetch that heeds no signal is answered for in time', async () => {
-    set = setOf({ timeoutMs: TIMEOUT_MS, fetch: () => new Promise(() => undefined) })
-    const started = performance.now()
-    expect(await current()).toBeNull()
-    expect(performance.now() - started).toBeLessThan(TIMEOUT_MS + 1000)
-  })
-
-  test('is asked by a fetch that throws is out of reach', async () => {
-    set = setOf({
-      fetch: () => {
-        throw new TypeError('no')
-      },
-    })
-    expect(await current()).toBeNull()
   })
 })
 

@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RemoteSettings } from '../../src/tokens/settings.ts'
 import type { TokenVerifier } from '../../src/tokens/verifier.ts'
 import { encode, rsaKey, signToken, type IssuerKey } from '../fixtures/issuer-keys.ts'
-import { FAILURES, publishing, startKeySetServer, type KeySetServer } from './key-set-server.ts'
+import { outagesOf, publishes, startKeyServer, type KeyServer } from './key-server.ts'
 import {
   goodClaims,
   movedClock,
@@ -16,21 +16,30 @@ import {
 
 const [a, b] = [rsaKey('a'), rsaKey('b')]
 
-let server: KeySetServer
+let server: KeyServer
 let clock: MovedClock
 let serial = 0
+let before = 0
 
-beforeEach(async () => {
-  server = await startKeySetServer(a.jwk)
+beforeAll(async () => {
+  server = await startKeyServer(publishes(a.jwk))
+})
+
+beforeEach(() => {
+  server.become(publishes(a.jwk))
+  before = server.fetches()
   clock = movedClock()
 })
 
-afterEach(() => server.close())
+afterAll(() => server.close())
+
+/** How often this test has asked the URL. */
+const requests = () => server.fetches() - before
 
 function remoteVerifier(more: Partial<RemoteSettings> = {}): TokenVerifier {
   const remote: RemoteSettings = {
     kind: 'remote',
-    url: server.url,
+    url: new URL(server.url),
     cooldownSeconds: 5,
     maxAgeSeconds: 600,
     maxStaleSeconds: 86_400,
@@ -68,12 +77,12 @@ async function settled(condition: () => boolean): Promise<void> {
 describe('a verifier with a remote key set', () => {
   test('is fetched at the first token, and then serves at once', async () => {
     const verifier = remoteVerifier()
-    expect(server.requests()).toBe(0)
+    expect(requests()).toBe(0)
     const first = verifier.verify(freshToken())
     expect(first).toBeInstanceOf(Promise)
     expect(outcome(await first)).toBe('accepted')
     expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
-    expect(server.requests()).toBe(1)
+    expect(requests()).toBe(1)
   })
 
   test('is fetched once for a thousand tokens at once', async () => {
@@ -81,20 +90,20 @@ describe('a verifier with a remote key set', () => {
     const token = freshToken()
     const found = await Promise.all(Array.from({ length: 1000 }, () => check(verifier, token)))
     expect(new Set(found)).toEqual(new Set(['accepted']))
-    expect(server.requests()).toBe(1)
+    expect(requests()).toBe(1)
   })
 
   test('is loaded by ready(), and not once more for that', async () => {
     const verifier = remoteVerifier()
     await verifier.ready(AbortSignal.timeout(1000))
     await verifier.ready(AbortSignal.timeout(1000))
-    expect(server.requests()).toBe(1)
+    expect(requests()).toBe(1)
     expect(verifier.health()).toEqual({ source: 'remote', keys: 1, ageSeconds: 0, degraded: false })
     expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
   })
 
   test('that does not answer ends ready() with its signal', async () => {
-    server.answer(() => undefined)
+    server.become(() => undefined)
     const verifier = remoteVerifier()
     const start = performance.now()
     await expect(verifier.ready(AbortSignal.timeout(50))).rejects.toThrow('timeout')
@@ -112,7 +121,7 @@ describe('a verifier with a remote key set', () => {
     })
     expect(await check(verifier, freshToken())).toBe('accepted')
     expect(asked).toEqual([new URL('https://issuer.example/jwks')])
-    expect(server.requests()).toBe(0)
+    expect(requests()).toBe(0)
   })
 
   test.each<[name: string, fetch: RemoteSettings['fetch']]>([
@@ -135,11 +144,11 @@ describe('a verifier with a remote key set', () => {
     clock.advance(299)
     expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
     clock.advance(1)
-    server.publish(a.jwk, b.jwk)
+    server.become(publishes(a.jwk, b.jwk))
     const token = freshToken()
     for (let turn = 0; turn < 100; turn += 1) expect(outcomeNow(verifier.verify(token))).toBe('accepted')
     await settled(() => verifier.health().keys === 2)
-    expect(server.requests()).toBe(2)
+    expect(requests()).toBe(2)
     expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('accepted')
   })
 
@@ -147,48 +156,51 @@ describe('a verifier with a remote key set', () => {
     const verifier = remoteVerifier()
     await verifier.ready(AbortSignal.timeout(1000))
     clock.advance(600)
-    server.publish(b.jwk)
+    server.become(publishes(b.jwk))
     expect(await check(verifier, freshToken(a))).toBe('jwt_unknown_key')
-    expect(server.requests()).toBe(2)
+    expect(requests()).toBe(2)
     expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('accepted')
   })
 })
 
-describe.each(FAILURES)('a key set that answers with %s', (_name, failure) => {
+describe.each(outagesOf([a.jwk]))('a key set whose URL %s', (_name, outage) => {
   test('is 503 at first, not a verdict, within its deadline and with one fetch a cooldown', async () => {
-    server.answer(failure)
+    server.become(outage)
     const verifier = remoteVerifier({ timeoutMs: 250 })
     const start = performance.now()
     expect(await check(verifier, freshToken())).toBe('jwks_unavailable')
     expect(performance.now() - start).toBeLessThan(1500)
     for (let turn = 0; turn < 20; turn += 1) expect(await check(verifier, freshToken())).toBe('jwks_unavailable')
     await expect(verifier.ready(AbortSignal.timeout(1000))).rejects.toThrow('No usable key set could be fetched.')
-    expect(server.requests()).toBe(1)
-    server.publish(a.jwk)
+    expect(requests()).toBe(1)
+    server.become(publishes(a.jwk))
     clock.advance(5)
     expect(await check(verifier, freshToken())).toBe('accepted')
   })
 
   test('replaces no good set, and makes no good token a 401', async () => {
-    const verifier = remoteVerifier({ timeoutMs: 250 })
+    const verifier = remoteVerifier({ timeoutMs: 250, maxStaleSeconds: 3600 })
     await verifier.ready(AbortSignal.timeout(1000))
     const cached = freshToken()
     expect(await check(verifier, cached)).toBe('accepted')
-    server.answer(failure)
+    server.become(outage)
     clock.advance(300)
     expect(await check(verifier, freshToken(b))).toBe('jwks_unavailable')
     expect(await check(verifier, freshToken(b))).toBe('jwks_unavailable')
-    expect(server.requests()).toBe(2)
+    expect(requests()).toBe(2)
     expect(verifier.health()).toMatchObject({ keys: 1, degraded: true })
     clock.advance(1000)
     for (const token of [cached, freshToken(), freshToken()]) expect(await check(verifier, token)).toBe('accepted')
-    expect(server.requests()).toBe(3)
-    clock.advance(86_400 - 1301)
+    expect([requests(), server.strays()]).toEqual([3, 0])
+    // In the cooldown nobody waits.
+    expect(outcomeNow(verifier.verify(freshToken()))).toBe('accepted')
+    clock.advance(3600 - 1301)
     expect(await check(verifier, freshToken())).toBe('accepted')
     clock.advance(1)
     const lastMoment = freshToken()
     expect(await check(verifier, lastMoment)).toBe('jwks_unavailable')
-    server.publish(a.jwk)
+    expect(verifier.health()).toMatchObject({ keys: 0, degraded: true })
+    server.become(publishes(a.jwk))
     clock.advance(5)
     expect(await check(verifier, lastMoment)).toBe('accepted')
   })
@@ -196,9 +208,9 @@ describe.each(FAILURES)('a key set that answers with %s', (_name, failure) => {
 
 describe('a good key set that is answered', () => {
   test.each([201, 204, 400, 404, 500, 503])('with %i is not taken', async (status) => {
-    server.answer((response, request) => {
+    server.become((response) => {
       response.statusCode = status
-      publishing([a.jwk])(response, request)
+      publishes(a.jwk)(response)
     })
     expect(await check(remoteVerifier(), freshToken())).toBe('jwks_unavailable')
   })
@@ -209,24 +221,25 @@ describe('a good key set that is answered', () => {
     const identity = await verifier.verify(token)
     clock.advance(600)
     expect(await verifier.verify(token)).toBe(identity)
-    expect(server.requests()).toBe(2)
+    expect(requests()).toBe(2)
   })
 })
 
 describe('a key set behind a redirect', () => {
   test.each([301, 302, 303, 307, 308])('of %i is not followed', async (status) => {
-    const target = await startKeySetServer(a.jwk)
-    server.answer((response) => void response.writeHead(status, { location: target.url.href }).end())
+    const target = await startKeyServer(publishes(a.jwk))
+    server.become((response) => void response.writeHead(status, { location: target.url }).end())
     expect(await check(remoteVerifier(), freshToken())).toBe('jwks_unavailable')
-    expect([server.requests(), target.requests()]).toEqual([1, 0])
+    expect([requests(), target.fetches()]).toEqual([1, 0])
     await target.close()
   })
 })
 
 describe('a key set that nobody serves', () => {
   test('is 503', async () => {
-    await server.close()
-    expect(await check(remoteVerifier(), freshToken())).toBe('jwks_unavailable')
+    const gone = await startKeyServer(publishes(a.jwk))
+    await gone.close()
+    expect(await check(remoteVerifier({ url: new URL(gone.url) }), freshToken())).toBe('jwks_unavailable')
   })
 })
 
@@ -240,7 +253,7 @@ describe('a key set of', () => {
     [1_048_576, 'accepted'],
     [1_048_577, 'jwks_unavailable'],
   ])('%i bytes: %s', async (bytes, expected) => {
-    server.answer((response) => void response.end(padded(bytes)))
+    server.become((response) => void response.end(padded(bytes)))
     expect(await check(remoteVerifier(), freshToken())).toBe(expected)
   })
 })
@@ -251,23 +264,23 @@ describe('an unknown kid', () => {
     await verifier.ready(AbortSignal.timeout(1000))
     clock.advance(4.999)
     expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('jwt_unknown_key')
-    expect(server.requests()).toBe(1)
+    expect(requests()).toBe(1)
     clock.advance(0.001)
     expect(await check(verifier, freshToken(b))).toBe('jwt_unknown_key')
-    expect(server.requests()).toBe(2)
+    expect(requests()).toBe(2)
   })
 
   test('is 503 without a fetch within the cooldown after a failed one', async () => {
     const verifier = remoteVerifier()
     await verifier.ready(AbortSignal.timeout(1000))
     clock.advance(5)
-    server.answer((response) => void response.writeHead(500).end())
+    server.become((response) => void response.writeHead(500).end())
     expect(await check(verifier, freshToken(b))).toBe('jwks_unavailable')
     clock.advance(4.999)
-    server.publish(a.jwk, b.jwk)
+    server.become(publishes(a.jwk, b.jwk))
     expect(outcomeNow(verifier.verify(freshToken(b)))).toBe('jwks_unavailable')
     expect(outcomeNow(verifier.verify(freshToken(a)))).toBe('accepted')
-    expect(server.requests()).toBe(2)
+    expect(requests()).toBe(2)
     clock.advance(0.001)
     expect(await check(verifier, freshToken(b))).toBe('accepted')
   })
@@ -277,14 +290,14 @@ describe('an unknown kid', () => {
     await verifier.ready(AbortSignal.timeout(1000))
     clock.advance(100)
     expect(await check(verifier, freshToken(a, { kid: 'bogus' }))).toBe('jwt_unknown_key')
-    server.publish(b.jwk)
+    server.become(publishes(b.jwk))
     for (let second = 0; second < 5; second += 1) {
       expect(await check(verifier, freshToken(b))).toBe('jwt_unknown_key')
       expect(await check(verifier, freshToken(a, { kid: `bogus ${second}` }))).toBe('jwt_unknown_key')
       clock.advance(1)
     }
     expect(await check(verifier, freshToken(b))).toBe('accepted')
-    expect(server.requests()).toBe(3)
+    expect(requests()).toBe(3)
   })
 
   test('of a key that is published while an older answer is on its way is delayed by no more either', async () => {
@@ -292,10 +305,10 @@ describe('an unknown kid', () => {
     await verifier.ready(AbortSignal.timeout(1000))
     clock.advance(100)
     const held: (() => void)[] = []
-    server.answer((response, request) => held.push(() => publishing([a.jwk])(response, request)))
+    server.become((response) => held.push(() => publishes(a.jwk)(response)))
     const bogus = check(verifier, freshToken(a, { kid: 'bogus' }))
     await settled(() => held.length === 1)
-    server.publish(b.jwk)
+    server.become(publishes(b.jwk))
     clock.advance(5)
     for (const answer of held) answer()
     expect(await bogus).toBe('jwt_unknown_key')
@@ -310,13 +323,13 @@ describe('an unknown kid', () => {
       expect(new Set(await Promise.all(batch))).toEqual(new Set(['jwt_unknown_key']))
       clock.advance(1)
     }
-    expect(server.requests()).toBe(4)
+    expect(requests()).toBe(4)
   })
 
   test('causes one fetch a cooldown while the key set is down, and good tokens go on', async () => {
     const verifier = remoteVerifier()
     await verifier.ready(AbortSignal.timeout(1000))
-    server.answer((response) => void response.writeHead(500).end())
+    server.become((response) => void response.writeHead(500).end())
     clock.advance(5)
     for (let second = 0; second < 20; second += 1) {
       const batch = Array.from({ length: 500 }, (_each, n) => check(verifier, bogusToken(`${second}-${n}`)))
@@ -324,7 +337,7 @@ describe('an unknown kid', () => {
       expect(await check(verifier, freshToken())).toBe('accepted')
       clock.advance(1)
     }
-    expect(server.requests()).toBe(5)
+    expect(requests()).toBe(5)
   })
 
   test.each<[name: string, claims: object, header: object, reason: string]>([
@@ -336,7 +349,7 @@ describe('an unknown kid', () => {
   ])('of a token of %s causes no fetch', (_name, claims, header, reason) => {
     const token = signToken(goodClaims(claims), b, header)
     expect(outcomeNow(remoteVerifier().verify(token))).toBe(reason)
-    expect(server.requests()).toBe(0)
+    expect(requests()).toBe(0)
   })
 
   test('is what a token without kid counts as that no key verifies', async () => {
@@ -345,19 +358,19 @@ describe('an unknown kid', () => {
     expect(outcomeNow(verifier.verify(freshToken(b, { kid: undefined })))).toBe('jwt_unknown_key')
     expect(outcomeNow(verifier.verify(freshToken(a, { kid: undefined })))).toBe('accepted')
     clock.advance(5)
-    server.publish(a.jwk, b.jwk)
+    server.become(publishes(a.jwk, b.jwk))
     expect(await check(verifier, freshToken(b, { kid: undefined }))).toBe('accepted')
-    expect(server.requests()).toBe(2)
+    expect(requests()).toBe(2)
   })
 })
 
 describe('a key that is taken out of the set', () => {
   test('stops verifying, for tokens that were seen before too', async () => {
     const verifier = remoteVerifier()
-    server.publish(a.jwk, b.jwk)
+    server.become(publishes(a.jwk, b.jwk))
     const [ofA, ofB] = [freshToken(a), freshToken(b)]
     expect([await check(verifier, ofA), await check(verifier, ofB)]).toEqual(['accepted', 'accepted'])
-    server.publish(b.jwk)
+    server.become(publishes(b.jwk))
     clock.advance(300)
     expect(outcomeNow(verifier.verify(ofA))).toBe('accepted')
     await settled(() => verifier.health().keys === 1)
@@ -369,7 +382,7 @@ describe('a key that is taken out of the set', () => {
     const verifier = remoteVerifier()
     const token = freshToken(a)
     expect(await check(verifier, token)).toBe('accepted')
-    server.publish({ ...b.jwk, kid: 'a' })
+    server.become(publishes({ ...b.jwk, kid: 'a' }))
     clock.advance(600)
     expect(await check(verifier, token)).toBe('jwt_signature')
     expect(outcomeNow(verifier.verify(freshToken(b, { kid: 'a' })))).toBe('accepted')
@@ -379,10 +392,10 @@ describe('a key that is taken out of the set', () => {
     const verifier = remoteVerifier()
     const token = signToken(goodClaims({ iat: NOW, exp: NOW + 3600 }), a)
     expect(await check(verifier, token)).toBe('accepted')
-    server.publish(b.jwk)
+    server.become(publishes(b.jwk))
     clock.advance(600)
     expect(await check(verifier, token)).toBe('jwt_unknown_key')
-    server.publish(a.jwk)
+    server.become(publishes(a.jwk))
     clock.advance(600)
     expect(await check(verifier, token)).toBe('accepted')
   })
