@@ -3,12 +3,16 @@
 export async function interleave(variants, rounds) {
   const times = new Map(Object.keys(variants).map((name) => [name, []]))
   for (let round = 0; round < rounds; round += 1) {
-    for (const name of shuffled(Object.keys(variants))) times.get(name).push(await variants[name](round))
+    for (const name of shuffled(Object.keys(variants))) {
+      // Nobody pays for the garbage of another.
+      globalThis.gc?.()
+      times.get(name).push(await variants[name](round))
+    }
   }
   return Object.fromEntries([...times].map(([name, list]) => [name, summary(list)]))
 }
 
-function shuffled(list) {
+export function shuffled(list) {
   return list
     .map((item) => [Math.random(), item])
     .toSorted(([a], [b]) => a - b)

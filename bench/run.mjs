@@ -19,7 +19,9 @@ const verdict = (met, reason) => (met ? 'met' : `**missed**: ${reason}`)
 const REASONS = {
   cold: 'beyond the signature it costs a strict parse (3.0 µs, of it 0.6 for members written twice), SHA-256 of the token for the cache (0.9), a copy of what is signed (0.5), the cached identity (0.4) and their collection',
   warm: 'about half of it is SHA-256 of the token; the machine was disturbed in such a run',
-  http: 'the verification itself is about 1 µs; profiles show the rest in garbage collection and in properties put on the request object',
+  http: 'alone, without a server, a guarded call takes 3.5 µs, of it 1.5 to set X-Request-Id, 0.6 for principal and audit on the request, 0.3 for the digest',
+  express:
+    'alone, without a server, a guarded call takes 3.5 µs; Express keeps much of what a request allocates alive until the next full collection, so that 1.5 kB more a request (0.35 of them X-Request-Id) make each collection longer',
 }
 
 const { devDependencies } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -88,7 +90,7 @@ function reportHttp({ results, pinned, peers }) {
   say('## Over HTTP: CPU that the guard adds to a request')
   say()
   say(
-    `Keep-alive, 50 connections, one credential that was seen before; ${pinned ? 'server on one core, load on the other' : 'not pinned to cores'}. Median over rounds of the difference to the bare server in the same round.`,
+    `Keep-alive, 50 connections, one credential that was seen before; ${pinned ? 'server on one core, load on the other' : 'not pinned to cores'}. What each adds to the bare server that is sent the same: the difference of the minimums over the rounds and, in brackets, the median of the differences round by round. Noise adds and never takes away, so the minimums are compared.`,
   )
   say()
   say(
@@ -96,12 +98,12 @@ function reportHttp({ results, pinned, peers }) {
   )
   say('| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |')
   for (const [framework, rows] of Object.entries(results)) {
-    const at = (name) => rows[name].median
-    const worst = Math.max(at('ours, API key'), at('ours, JWT'))
+    const added = (name) => `+${rows[name].added.toFixed(1)} (${rows[name].median.toFixed(1)})`
+    const worst = Math.max(rows['ours, API key'].added, rows['ours, JWT'].added)
     say(
-      `| ${framework} | ${at('bare').toFixed(1)} | +${at('ours, API key').toFixed(1)} | +${at('ours, JWT').toFixed(1)} | ` +
-        `+${at('ours, live with journal, API key').toFixed(1)} | +${at('peer, JWT').toFixed(1)} (${peers[framework]}) | ` +
-        `≤ ${goals[framework]} | ${verdict(worst <= goals[framework], REASONS.http)} |`,
+      `| ${framework} | ${rows['bare, JWT'].cpu.toFixed(1)} | ${added('ours, API key')} | ${added('ours, JWT')} | ` +
+        `${added('ours, live with journal, API key')} | ${added('peer, JWT')} ${peers[framework]} | ` +
+        `≤ ${goals[framework]} | ${verdict(worst <= goals[framework], REASONS[framework] ?? REASONS.http)} |`,
     )
   }
 }

@@ -2,6 +2,7 @@
 // rotation under load. Two servers share one store; a third process rotates keys while old and new ones are used over HTTP.
 // No call by a key that is valid may be refused, none by a key past its deadline may pass. Then the clock of the servers is
 // moved to the last millisecond of the 24 hours and one further, with the key cached and with it not cached.
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './prove/children.mjs'
 import { conclude, createFindings, quantile, readFlags, sorted } from './prove/command.mjs'
@@ -21,6 +22,8 @@ const GRACES = [1, 2, 3, DAY_SECONDS, 1, 2, 3, DAY_SECONDS, 2, 0]
 const TAIL_MS = 4500
 
 const findings = createFindings()
+/** Of this process, which sends the calls: what it adds to the latencies. */
+const delay = monitorEventLoopDelay({ resolution: 5 })
 const place = newPlace(flags.store)
 const children = []
 const caller = createCaller()
@@ -53,6 +56,7 @@ async function main() {
     `Rotation under load: ${flags.store}, 2 servers (Fastify), ${flags.rate} calls a second, ${rotations} rotations in ` +
       `${seconds} s, Node ${process.version}.`,
   )
+  delay.enable()
   const until = Date.now() + seconds * 1000 + TAIL_MS
   const [made] = await Promise.all([rotate(rotator, chains), load({ ports, chains, tally, until })])
   const facts = await Promise.all(servers.map(({ ask }) => ask({ facts: true }, 'facts')))
@@ -77,7 +81,7 @@ async function rotate(rotator, chains) {
 async function rotateOne(rotator, chains, { graceSeconds, made }) {
   const chain = chains.takeForRotation()
   const old = chain.at(-1)
-  Object.assign(old, { rotating: true, graceSeconds })
+  Object.assign(old, { rotatingSince: Date.now(), graceSeconds })
   try {
     const { validUntil, ...fresh } = await rotator.call({ action: 'rotate', id: old.id, graceSeconds })
     old.validUntil = validUntil
@@ -152,5 +156,8 @@ function report({ statuses, musts, times }, made, facts) {
   console.log(`  refused, by reason (servers' events): ${list(reasons) || 'none'}`)
   console.log(`  look-ups of the store: ${facts.reduce((sum, { facts: { finds } }) => sum + finds, 0)}`)
   console.log(`  latency: p50 ${ms(0.5)}, p99 ${ms(0.99)}, max ${ms(1)}`)
+  const late = ({ p99Ms, maxMs }) => `p99 ${p99Ms.toFixed(0)} ms, max ${maxMs.toFixed(0)} ms`
+  console.log(`  event loops were late by: caller ${late({ p99Ms: delay.percentile(99) / 1e6, maxMs: delay.max / 1e6 })}`)
+  for (const { facts: fact } of facts) console.log(`    server ${late(fact)}`)
   if (made.done + made.errors !== rotations) findings.violation('not all rotations were made')
 }

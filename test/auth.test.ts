@@ -214,6 +214,29 @@ describe('health', () => {
     expect(world.auth.health()).toMatchObject({ degraded: true, closing: true })
   })
 
+  test('of a server that nobody has asked anything yet is not degraded', () => {
+    const auth = createAuth({ environment: 'test', keys: { store: memoryKeyStore() } })
+    expect(auth.health()).toMatchObject({ degraded: false, keys: { reachable: true, watching: null } })
+  })
+
+  test('of a server whose store was not there for ready() is degraded, until the store answers', async () => {
+    let down = true
+    const memory = memoryKeyStore()
+    const store: KeyStore = {
+      ...memory,
+      ready: async () => {
+        if (down) throw new Error('down')
+      },
+    }
+    const auth = createAuth({ environment: 'test', keys: { store } })
+    await expect(auth.ready()).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' })
+    expect(auth.health()).toMatchObject({ degraded: true, keys: { reachable: false } })
+    down = false
+    await auth.ready()
+    expect(auth.health()).toMatchObject({ degraded: false, keys: { reachable: true } })
+    await auth.close()
+  })
+
   test('of a test server names no journal', async () => {
     const auth = createAuth({ environment: 'test', keys: { store: memoryKeyStore() } })
     await auth.ready()

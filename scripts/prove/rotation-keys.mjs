@@ -5,7 +5,7 @@
  * so, which is when the parent first knows its text.
  */
 export function newKey({ key, id }) {
-  return { key, id, validUntil: null, graceSeconds: null, rotating: false, issuedAt: Date.now() }
+  return { key, id, validUntil: null, graceSeconds: null, rotatingSince: null }
 }
 
 /** How long the feed may take to bring the end of a key with no grace to another process. */
@@ -15,9 +15,10 @@ export const REACH_MS = 1000
  * What the answer to a call must have been. `sentAt` and `answeredAt` are epoch milliseconds of the one clock of this
  * machine. `either`: the deadline fell between both, or the key had no grace and the change may still be on its way.
  */
-export function expected({ validUntil, graceSeconds, rotating }, sentAt, answeredAt) {
-  // A rotation that is under way may or may not be done: only one with no grace would end the key by that.
-  if (validUntil === null) return rotating && graceSeconds === 0 ? 'either' : 'pass'
+export function expected({ validUntil, graceSeconds, rotatingSince }, sentAt, answeredAt) {
+  if (validUntil === null && rotatingSince === null) return 'pass'
+  // A rotation that is under way may or may not be done: its deadline is no earlier than this.
+  if (validUntil === null) return answeredAt < rotatingSince + graceSeconds * 1000 ? 'pass' : 'either'
   // With no grace the deadline is the moment of the rotation itself, which calls may have overtaken.
   if (graceSeconds === 0) return sentAt >= validUntil + REACH_MS ? 'refusal' : 'either'
   if (answeredAt < validUntil) return 'pass'
@@ -37,7 +38,7 @@ export function createChains(first) {
     all: () => chains.flat(),
     /** One whose latest key is not being rotated. */
     takeForRotation: () => {
-      const free = chains.filter((chain) => !chain.at(-1).rotating)
+      const free = chains.filter((chain) => chain.at(-1).rotatingSince === null)
       return oneOf(free)
     },
     rotated: (chain, fresh) => {

@@ -1,4 +1,5 @@
 // One of the two servers of `prove-rotation.mjs`: a guarded route on Fastify, and a clock that the parent moves.
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import Fastify from 'fastify'
 import { createAuth } from '@healthcloud/auth'
 import { fastifyGuards } from '@healthcloud/auth/fastify'
@@ -39,6 +40,8 @@ await app.register(plugin)
 app.get('/v1/patients/:id', { onRequest: requireScope('read:patients') }, () => ({ id: '123' }))
 await auth.ready()
 await app.listen({ host: '127.0.0.1', port: 0 })
+const delay = monitorEventLoopDelay({ resolution: 5 })
+delay.enable()
 
 process.on('message', (message) => {
   if (message.clock) {
@@ -46,7 +49,8 @@ process.on('message', (message) => {
     process.send({ moved: true, finds })
   }
   if (message.facts) {
-    process.send({ facts: { reasons: Object.fromEntries(reasons), finds, health: auth.health().keys } })
+    const [p99Ms, maxMs] = [delay.percentile(99) / 1e6, delay.max / 1e6]
+    process.send({ facts: { reasons: Object.fromEntries(reasons), finds, health: auth.health().keys, p99Ms, maxMs } })
   }
   if (message.end) void end()
 })

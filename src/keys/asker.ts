@@ -5,6 +5,8 @@ export interface Asker {
   ask<T extends string | object>(question: (signal: AbortSignal) => Promise<T>): Promise<T | null>
   /** The last question was answered, and none hangs. */
   reachable(): boolean
+  /** The store was asked past this, and did or did not answer. */
+  seen(answered: boolean): void
   /** Ends every question under way, and refuses new ones. */
   stop(): void
 }
@@ -69,6 +71,9 @@ export function createAsker(timeoutMs: number, clock: Clock): Asker {
         const asked = async () => question(controller.signal)
         asked().then(settle, () => settle(null))
       })
+    },
+    seen: (answered: boolean) => {
+      failed = !answered
     },
     reachable: () => !failed && hanging.size === 0,
     stop: () => {

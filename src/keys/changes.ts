@@ -11,7 +11,7 @@ export interface Changes {
   made(): void
   /** A key was changed here: as if the feed had told of it. */
   changed(keyId: string): void
-  /** `null`: the store has no feed. */
+  /** `null`: the store has no feed, or nobody has asked for it yet. */
   watching(): boolean | null
   /**
    * Subscribes, if that has not been done; at most one try a second where it fails. Resolves when the store has answered,
@@ -86,7 +86,7 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
     epoch: () => epoch,
     made: flights.overtakeMisses,
     changed,
-    watching: () => (hasFeed ? state === 'up' : null),
+    watching: () => (hasFeed && lastTry !== Number.NEGATIVE_INFINITY ? state === 'up' : null),
     subscribe,
     stop: async () => {
       state = 'stopped'

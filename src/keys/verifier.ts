@@ -28,7 +28,7 @@ export interface KeysHealth {
   readonly store: string
   /** The last look-up did not fail, and none hangs. */
   readonly reachable: boolean
-  /** `true`: pushed changes arrive; `false`: the feed is lost, or not up yet; `null`: the store has none. */
+  /** `true`: pushed changes arrive; `false`: the feed is lost; `null`: the store has none, or it was not asked for yet. */
   readonly watching: boolean | null
   readonly cachedKeys: number
   /** Keys that are due for rotation: active, older than 90 days. Asked for once a day; `null`: not known. */
@@ -98,7 +98,12 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
     },
     forget: changes.changed,
     ready: async (signal: AbortSignal) => {
-      await unlessAborted(Promise.all([reach(settings, signal), changes.subscribe()]), signal)
+      const reached = Promise.all([reach(settings, signal), changes.subscribe()])
+      await unlessAborted(reached, signal).catch((error: unknown) => {
+        asker.seen(false)
+        throw error
+      })
+      asker.seen(true)
       await background.start()
     },
     health: () =>

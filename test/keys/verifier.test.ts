@@ -465,7 +465,7 @@ describe('health and readiness', () => {
     expect(verifier.health()).toEqual({
       store: 'memory',
       reachable: true,
-      watching: false,
+      watching: null,
       cachedKeys: 0,
       rotationDue: null,
     })
@@ -491,7 +491,9 @@ describe('health and readiness', () => {
   test("reject with the store's own error", async () => {
     const error = new Error('connection refused')
     const failing = spied([], { ready: () => Promise.reject(error) })
-    await expect(verifierOf(failing.store).ready(AbortSignal.timeout(1000))).rejects.toBe(error)
+    const verifier = verifierOf(failing.store)
+    await expect(verifier.ready(AbortSignal.timeout(1000))).rejects.toBe(error)
+    expect(verifier.health().reachable).toBe(false)
     const { store } = spied([], { find: () => Promise.reject(error) })
     await expect(verifierOf(store).ready(AbortSignal.timeout(1000))).rejects.toBe(error)
   })
