@@ -27,7 +27,7 @@ const ENTRIES = {
 }
 const REQUIRED = new Set(['.', './express', './koa', './fastify'])
 const DEPENDENCIES = ['jose', 'lru-cache', 'zod', 'commander']
-const PEERS = ['express', 'koa', 'fastify']
+const PEERS = ['express', 'koa', 'fastify', 'libsql']
 const PACKED =
   /^(dist\/(src|adapters)\/.+\.(js|d\.ts)(\.map)?|(src|adapters)\/.+\.ts|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|package\.json)$/
 const MUST_PACK = [

@@ -49,7 +49,8 @@ async function prove({ name, kind, feed, bounds }) {
     const lives = await runLives({ auth, server, limit, leadMs: feed ? 200 : cacheSeconds * 1000 })
     server.child.send({ end: true })
     const { watching, late } = await server.next('watching')
-    if (watching !== (feed ? true : null)) findings.violation(`${name}: the feed is not up at the end`, String(watching))
+    if (watching !== (feed ? true : null))
+      findings.violation(`${name}: the feed is not up at the end`, String(watching))
     report({ name, feed, cacheSeconds, limit, bounds, lives, late })
   } finally {
     server.child.kill()

@@ -157,7 +157,9 @@ function report({ statuses, musts, times }, made, facts) {
   console.log(`  look-ups of the store: ${facts.reduce((sum, { facts: { finds } }) => sum + finds, 0)}`)
   console.log(`  latency: p50 ${ms(0.5)}, p99 ${ms(0.99)}, max ${ms(1)}`)
   const late = ({ p99Ms, maxMs }) => `p99 ${p99Ms.toFixed(0)} ms, max ${maxMs.toFixed(0)} ms`
-  console.log(`  event loops were late by: caller ${late({ p99Ms: delay.percentile(99) / 1e6, maxMs: delay.max / 1e6 })}`)
+  console.log(
+    `  event loops were late by: caller ${late({ p99Ms: delay.percentile(99) / 1e6, maxMs: delay.max / 1e6 })}`,
+  )
   for (const { facts: fact } of facts) console.log(`    server ${late(fact)}`)
   if (made.done + made.errors !== rotations) findings.violation('not all rotations were made')
 }

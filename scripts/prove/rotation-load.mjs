@@ -7,8 +7,7 @@ export function createCaller() {
     new Promise((resolve) => {
       const start = performance.now()
       const sentAt = Date.now()
-      const done = (status) =>
-        resolve({ status, sentAt, answeredAt: Date.now(), ms: performance.now() - start })
+      const done = (status) => resolve({ status, sentAt, answeredAt: Date.now(), ms: performance.now() - start })
       const request = http.get(
         { host: '127.0.0.1', port, path: '/v1/patients/123', agent, headers: { authorization: `Bearer ${key}` } },
         (response) => {

@@ -32,13 +32,18 @@ export interface KeyCache {
   size(): number
 }
 
+/** By size, each entry counting one: by `max` lru-cache would allocate room for all of them when it is made. */
+function growing(entries: number): { maxSize: number; sizeCalculation: () => number } {
+  return { maxSize: entries, sizeCalculation: () => 1 }
+}
+
 export function createKeyCache(entries: number): KeyCache {
   const slotOf = new Map<string, string>()
   const dispose = ({ identity }: CachedKey, slot: string) => {
     if (slotOf.get(identity.subject) === slot) slotOf.delete(identity.subject)
   }
-  const keys = new LRUCache<string, CachedKey>(inheritingNothing({ max: entries, dispose }))
-  const misses = new LRUCache<string, number>(inheritingNothing({ max: entries }))
+  const keys = new LRUCache<string, CachedKey>(inheritingNothing({ ...growing(entries), dispose }))
+  const misses = new LRUCache<string, number>(inheritingNothing(growing(entries)))
   // lru-cache reads its options, and writes into them: given none, it would use what a polluted `Object.prototype` holds.
   const options = inheritingNothing({})
   const dropKey = (keyId: string): boolean => {

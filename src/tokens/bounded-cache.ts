@@ -8,15 +8,21 @@ export interface BoundedCache<V> {
   delete(slot: string): void
 }
 
-/** lru-cache reads its options, and writes into them: given none, it would use what a polluted `Object.prototype` holds. */
+/**
+ * lru-cache allocates room for all entries when it is made: so that comes with the first of them. It reads its options, and
+ * writes into them: given none, it would use what a polluted `Object.prototype` holds.
+ */
 export function createBoundedCache<V extends object>(max: number): BoundedCache<V> {
-  const entries = new LRUCache<string, V>(inheritingNothing({ max }))
+  let entries: LRUCache<string, V> | null = null
   const options: LRUCache.GetOptions<string, V, unknown> & LRUCache.SetOptions<string, V, unknown> = inheritingNothing(
     {},
   )
   return Object.freeze({
-    get: (slot: string) => entries.get(slot, options),
-    set: (slot: string, value: V) => void entries.set(slot, value, options),
-    delete: (slot: string) => void entries.delete(slot),
+    get: (slot: string) => entries?.get(slot, options),
+    set: (slot: string, value: V) => {
+      entries ??= new LRUCache<string, V>(inheritingNothing({ max }))
+      entries.set(slot, value, options)
+    },
+    delete: (slot: string) => void entries?.delete(slot),
   })
 }

@@ -44,13 +44,21 @@ test('there are snippets, those of the README among them', () => {
 })
 
 /**
- * A snippet that augments a registry, or a framework's types by importing an adapter, must not help or hurt another: it is a
- * program of its own. The rest shares one.
+ * A snippet that augments a registry must not help or hurt another: it is a program of its own. Importing an adapter
+ * augments a framework's types: those that import the same ones share a program.
  */
-const ALONE = /^\s*declare (module|global)|from '@healthcloud\/auth\/(express|koa|fastify)'/m
+const ALONE = /^\s*declare (module|global)/m
+const ADAPTER = /from '@healthcloud\/auth\/(express|koa|fastify)'/g
 
+const adaptersOf = ({ code }: Snippet) =>
+  [...code.matchAll(ADAPTER)]
+    .map(([, name]) => name)
+    .toSorted()
+    .join()
+
+const SHARED = SNIPPETS.filter(({ code }) => !ALONE.test(code))
 const PROGRAMS: readonly (readonly Snippet[])[] = [
-  SNIPPETS.filter(({ code }) => !ALONE.test(code)),
+  ...[...new Set(SHARED.map(adaptersOf))].map((adapters) => SHARED.filter((each) => adaptersOf(each) === adapters)),
   ...SNIPPETS.filter(({ code }) => ALONE.test(code)).map((snippet) => [snippet]),
 ]
 
