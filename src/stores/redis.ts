@@ -11,7 +11,7 @@ import { findRecord, getRecord, insertRecord, listRecords, replaceRecord, update
 import type { Query, Shelf } from './redis/records.ts'
 import { readRevocations, writeRevocation, type Revocation } from './redis/revocations.ts'
 
-export type { IoRedisClient, NodeRedisClient, RedisClient } from './redis/client.ts'
+export type { IoRedisClient, NodeRedisClient, NodeRedisSubscriber, RedisClient } from './redis/client.ts'
 export type { RedisKeyStoreOptions } from './redis/options.ts'
 
 /**

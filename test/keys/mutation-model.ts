@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { BlockList, isIPv6 } from 'node:net'
 import * as fc from 'fast-check'
 import { expect } from 'vitest'
 import { KeyStateError } from '../../src/errors.ts'
@@ -10,7 +11,7 @@ import { administered, DAY, manualClock, verifierOf } from './parts.ts'
 type Change =
   | { readonly do: 'rotate'; readonly graceSeconds: number }
   | { readonly do: 'revoke' }
-  | { readonly do: 'update'; readonly scopes: readonly Scope[] }
+  | { readonly do: 'update'; readonly scopes: readonly Scope[]; readonly allowedCidrs: readonly string[] }
   | { readonly do: 'use' }
 
 type Step =
@@ -27,6 +28,7 @@ interface Modelled {
   readonly id: string
   readonly expiresAt: number | null
   scopes: readonly string[]
+  allowedCidrs: readonly string[]
   validUntil: number | null
   replacedBy: string | null
   revokedReason: string | null
@@ -34,10 +36,17 @@ interface Modelled {
 }
 
 const SCOPES: readonly (readonly Scope[])[] = [[], ['read:patients'], ['admin:org', 'read:observations']]
+const ALLOWLISTS: readonly (readonly string[])[] = [[], ['10.0.0.0/8'], ['10.1.0.0/16', '2001:db8::/32']]
+/** Which of them a key may be used from. */
+const ADDRESSES = ['10.0.0.7', '10.1.0.7', '192.0.2.7', '2001:db8::7']
 const change: fc.Arbitrary<Change> = fc.oneof(
   fc.record({ do: fc.constant('rotate'), graceSeconds: fc.constantFrom(0, 1, 86_400) }),
   fc.record({ do: fc.constant('revoke') }),
-  fc.record({ do: fc.constant('update'), scopes: fc.constantFrom(...SCOPES) }),
+  fc.record({
+    do: fc.constant('update'),
+    scopes: fc.constantFrom(...SCOPES),
+    allowedCidrs: fc.constantFrom(...ALLOWLISTS),
+  }),
   fc.record({ do: fc.constant('use') }),
 )
 const at = fc.nat({ max: 5 })
@@ -93,6 +102,7 @@ function createWorld(store: KeyStore) {
       key,
       id: record.id,
       scopes: record.scopes,
+      allowedCidrs: record.allowedCidrs,
       expiresAt: record.expiresAt?.getTime() ?? null,
       validUntil: null,
       replacedBy: null,
@@ -116,8 +126,10 @@ function createWorld(store: KeyStore) {
         if (isFirst) each.revokedReason = record.revokedReason
         expect(record.revokedReason).toBe(each.revokedReason)
       } else if (what.do === 'update') {
-        const { record } = await keys.update(each.id, { by: 'model', scopes: what.scopes })
-        each.scopes = record.scopes
+        const { scopes, allowedCidrs } = what
+        const { record } = await keys.update(each.id, { by: 'model', scopes, allowedCidrs })
+        expect([record.scopes, record.allowedCidrs]).toEqual([scopes, allowedCidrs])
+        Object.assign(each, { scopes, allowedCidrs })
       } else {
         const end = clock.now() + what.graceSeconds * 1000
         const fresh = await keys.rotate(each.id, { by: 'model', graceSeconds: what.graceSeconds })
@@ -134,9 +146,9 @@ function createWorld(store: KeyStore) {
   const one = async (each: Modelled, what: Change) => {
     const expected = refusal(each, what, clock.now())
     const told = tells(each, what) && expected === null ? 1 : 0
-    const scopes = each.scopes
+    const { scopes, allowedCidrs } = each
     expect(await make(each, what)).toBe(expected)
-    if (what.do === 'rotate' && expected === null) expect(model.at(-1)?.scopes).toEqual(scopes)
+    if (what.do === 'rotate' && expected === null) expect(model.at(-1)).toMatchObject({ scopes, allowedCidrs })
     changed += told
     expect(changes.length).toBe(changed)
   }
@@ -158,6 +170,7 @@ function createWorld(store: KeyStore) {
     expect(record?.revokedAt === null).toBe(each.revokedReason === null)
     // Of two updates, and of two revocations, the store keeps one.
     each.scopes = record?.scopes ?? []
+    each.allowedCidrs = record?.allowedCidrs ?? []
     each.revokedReason = record?.revokedReason ?? null
     changed = changes.length
   }
@@ -212,14 +225,26 @@ function createWorld(store: KeyStore) {
 
 async function answer(verifier: KeyVerifier, key: string): Promise<string> {
   const found = await verifier.verify(key, null)
-  return found.ok ? `ok ${[...found.scopes].join(' ')}` : found.reason
+  if (!found.ok) return found.reason
+  const from = ADDRESSES.filter((address) => found.allowlist?.holds(address) ?? true)
+  return `ok ${[...found.scopes].join(' ')} from ${from.join(' ')}`
 }
 
 function promised(each: Modelled, now: number): string {
   if (each.revokedReason !== null) return 'key_revoked'
   if (each.expiresAt !== null && now >= each.expiresAt) return 'key_expired'
   if (each.validUntil !== null && now >= each.validUntil) return 'key_rotated_out'
-  return `ok ${each.scopes.join(' ')}`
+  return `ok ${each.scopes.join(' ')} from ${allowed(each.allowedCidrs).join(' ')}`
+}
+
+/** By `net.BlockList`. */
+function allowed(cidrs: readonly string[]): readonly string[] {
+  const list = new BlockList()
+  for (const cidr of cidrs) {
+    const [network = '', prefix] = cidr.split('/')
+    list.addSubnet(network, Number(prefix), isIPv6(network) ? 'ipv6' : 'ipv4')
+  }
+  return ADDRESSES.filter((each) => cidrs.length === 0 || list.check(each, isIPv6(each) ? 'ipv6' : 'ipv4'))
 }
 
 /** The code with which a change is refused, or null. */
