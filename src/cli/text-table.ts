@@ -17,10 +17,8 @@ export function textTable(columns: readonly Column[]): string {
     texts: [heading, ...cells.map(printable)],
     flexible: flexible === true,
   }))
-  const natural = cleaned.map(({ texts }) => Math.max(...texts.map(columnsOf)))
-  const over = natural.reduce((sum, width) => sum + width + GAP.length, -GAP.length) - WIDTH
-  const widths = natural.map((width, index) =>
-    cleaned[index]?.flexible === true && over > 0 ? Math.max(MIN_FLEXIBLE, width - over) : width,
+  const widths = shrink(
+    cleaned.map(({ texts, flexible: gives }) => ({ width: Math.max(...texts.map(columnsOf)), gives })),
   )
   const rows = cleaned[0]?.texts ?? []
   return rows
@@ -31,6 +29,19 @@ export function textTable(columns: readonly Column[]): string {
         .trimEnd(),
     )
     .join('\n')
+}
+
+/** Takes from the widest column that gives way, until the line fits or none can give any more. */
+function shrink(columns: readonly { readonly width: number; readonly gives: boolean }[]): readonly number[] {
+  const widths = columns.map(({ width }) => width)
+  let over = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length) - WIDTH
+  for (; over > 0; over -= 1) {
+    const giving = widths.map((width, index) => (columns[index]?.gives === true ? width : 0))
+    const widest = Math.max(...giving)
+    if (widest <= MIN_FLEXIBLE) break
+    widths[giving.indexOf(widest)] = widest - 1
+  }
+  return widths
 }
 
 /** The text without what a terminal would obey, or read in another direction. */
