@@ -3,6 +3,8 @@ import https from 'node:https'
 export interface DemoAnswer {
   readonly status: number
   readonly code: string | null
+  /** `HealthCloud-Key-Expires`: the key was rotated. */
+  readonly expires: string | null
   readonly body: string
   readonly milliseconds: number
 }
@@ -31,7 +33,14 @@ export function createClient(ca: string): DemoClient {
               const body = Buffer.concat(chunks).toString('utf8')
               const milliseconds = performance.now() - started
               calls += 1
-              resolve({ status: response.statusCode ?? 0, code: codeOf(body), body, milliseconds })
+              const expires = response.headers['healthcloud-key-expires']
+              resolve({
+                status: response.statusCode ?? 0,
+                code: codeOf(body),
+                expires: typeof expires === 'string' ? expires : null,
+                body,
+                milliseconds,
+              })
             })
           })
           .on('error', reject)

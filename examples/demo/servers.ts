@@ -7,45 +7,51 @@ import { buildApp as buildExpress } from '../express.ts'
 import { buildApp as buildFastify } from '../fastify.ts'
 import { buildApp as buildKoa } from '../koa.ts'
 
+export type Framework = 'Express' | 'Koa' | 'Fastify'
+
 export interface DemoServer {
-  readonly framework: string
+  readonly framework: Framework
   readonly port: number
+  readonly auth: Auth
   close(): Promise<void>
 }
 
-/** The three example backends over TLS on loopback, all behind one auth. */
-export async function startServers(auth: Auth): Promise<{ servers: readonly DemoServer[]; ca: string }> {
+export type DemoServers = readonly [express: DemoServer, koa: DemoServer, fastify: DemoServer]
+
+/** The three example backends over TLS on loopback, each behind an auth of its own. */
+export async function startServers(
+  createAuth: (framework: Framework) => Auth,
+): Promise<{ servers: DemoServers; ca: string }> {
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
     keySize: 2048,
     extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
   })
-  const fastify = await buildFastify(auth)
-  await fastify.ready()
-  const listeners: readonly [string, RequestListener][] = [
-    ['Express', buildExpress(auth)],
-    ['Koa', buildKoa(auth).callback()],
-    ['Fastify', (request: IncomingMessage, response: ServerResponse) => fastify.routing(request, response)],
-  ]
-  const servers = await Promise.all(listeners.map(([framework, listener]) => start(framework, listener, { key, cert })))
-  return { servers, ca: cert }
+  const serve = async (framework: Framework): Promise<DemoServer> => {
+    const auth = createAuth(framework)
+    await auth.ready()
+    const server = https.createServer({ key, cert, keepAlive: true }, await LISTENERS[framework](auth))
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve)
+    })
+    return { framework, auth, port: (server.address() as AddressInfo).port, close: () => stop(server, auth) }
+  }
+  return { servers: await Promise.all([serve('Express'), serve('Koa'), serve('Fastify')]), ca: cert }
 }
 
-async function start(
-  framework: string,
-  listener: RequestListener,
-  tls: { key: string; cert: string },
-): Promise<DemoServer> {
-  const server = https.createServer({ ...tls, keepAlive: true }, listener)
+const LISTENERS: Readonly<Record<Framework, (auth: Auth) => RequestListener | Promise<RequestListener>>> = {
+  Express: buildExpress,
+  Koa: (auth) => buildKoa(auth).callback(),
+  Fastify: async (auth) => {
+    const app = await buildFastify(auth)
+    await app.ready()
+    return (request: IncomingMessage, response: ServerResponse) => app.routing(request, response)
+  },
+}
+
+async function stop(server: https.Server, auth: Auth): Promise<void> {
   await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
+    server.closeAllConnections()
+    server.close(() => resolve())
   })
-  return {
-    framework,
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.closeAllConnections()
-        server.close(() => resolve())
-      }),
-  }
+  await auth.close()
 }
