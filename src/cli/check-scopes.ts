@@ -25,9 +25,9 @@ export function nearest(text: string, known: readonly string[]): string | null {
 /** Levenshtein distance. */
 function distanceOf(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (const [index, letter] of [...a.slice(0, 64)].entries()) {
+  for (const [index, letter] of Array.from(a.slice(0, 64)).entries()) {
     const next = [index + 1]
-    for (const [at, other] of [...b].entries()) {
+    for (const [at, other] of Array.from(b).entries()) {
       const replaced = (row[at] ?? 0) + (letter === other ? 0 : 1)
       next.push(Math.min(replaced, (row[at + 1] ?? 0) + 1, (next[at] ?? 0) + 1))
     }

@@ -77,13 +77,16 @@ function explainCommander(error: CommanderError): Explanation {
   if (error.code === 'commander.help') {
     return { exitCode: error.exitCode === 0 ? EXIT.ok : EXIT.usage, text: null }
   }
-  const text = error.message.replace(/^error: /, '').replace(/'([^']*)'/g, quoted)
-  return { exitCode: EXIT.usage, text: `${text.charAt(0).toUpperCase()}${text.slice(1)}` }
+  const [problem = '', guess] = error.message.replace(/^error: /, '').split('\n')
+  const text = problem.replace(/'([^']*)'/g, quoted)
+  const hint = guess?.replace(/^\((.*)\)$/, '$1') ?? 'See hc-auth --help.'
+  return { exitCode: EXIT.usage, text: `${text.charAt(0).toUpperCase()}${text.slice(1)}. ${hint}` }
 }
 
 /** What somebody typed may be a secret in the wrong place: only what looks like a command or an option is repeated. */
-function quoted(whole: string, text: string): string {
-  return /^(-{0,2}[a-z]{1,12}(-[a-z]{1,12}){0,2}|-\w)( [<[][a-z.-]+[>\]])?$/.test(text) ? whole : '(not shown)'
+function quoted(_whole: string, text: string): string {
+  const [, shown] = /^((?:--?)?[a-z]{1,12}(?:-[a-z]{1,12}){0,2}(?: <[a-z]+>)?)(?:=.*)?$/s.exec(text) ?? []
+  return shown ?? '(not shown)'
 }
 
 function unexpected(error: unknown): string {

@@ -3,15 +3,14 @@ import { environmentOf } from '../keys/format.ts'
 import type { KeyRecord } from '../keys/store.ts'
 import type { Scope } from '../scopes.ts'
 import { checkScopes } from './check-scopes.ts'
-import { ClosedOutput, CommandError, EXIT, usage } from './command-error.ts'
+import { CommandError, EXIT, usage } from './command-error.ts'
 import { nameOf, viewOf } from './key-view.ts'
+import { changing, mustFit, reading } from './key-work.ts'
 import { withKeys, type OpenKeys } from './open-keys.ts'
 import { operatorOf } from './operator.ts'
 import { readKey } from './read-key.ts'
 import { readInstant, readSeconds } from './read-values.ts'
 import type { Shell } from './shell.ts'
-import { throwStoreFailure } from './store-failure.ts'
-import { within } from './within.ts'
 
 export interface Output {
   readonly json?: boolean
@@ -59,7 +58,10 @@ export async function rotateKey(shell: Shell, id: string, options: RotateOptions
   const by = operatorOf(shell.env, options.by)
   const graceSeconds = options.grace === undefined ? 86_400 : readSeconds('--grace', options.grace)
   await withKeys(shell, { intent: 'change' }, async (keys) => {
-    await recordToChange(keys, id)
+    const { replacedBy } = await recordToChange(keys, id)
+    if (replacedBy !== null) {
+      throw new CommandError(EXIT.failed, `${id} was rotated before. Rotate the key in its place: ${replacedBy}.`)
+    }
     const { key, record } = await changing(shell, keys, () => keys.admin.rotate(id, { by, graceSeconds }))
     if (options.json !== true) {
       const end = new Date(record.createdAt.getTime() + graceSeconds * 1000).toISOString()
@@ -102,53 +104,14 @@ function factsOf(shell: Shell, options: NewKeyOptions) {
   }
 }
 
-/** A change that was begun is waited for, Ctrl-C or not: what is in the store belongs into the journal. */
-async function changing<T>(shell: Shell, { place }: OpenKeys, change: () => Promise<T>): Promise<T> {
-  shell.goOn()
-  try {
-    return await within(change(), 'did not answer within 5 seconds: look with `hc-auth keys list` whether it is changed.')
-  } catch (error) {
-    throw ours(error) ? error : storeError(error, place)
-  }
-}
-
-/** What `auth.keys` itself refuses; all else is the store's. */
-export function ours(error: unknown): boolean {
-  return error instanceof Error && /^(KEY_|STORE_C|JOURNAL_)/.test(String(Reflect.get(error, 'code')))
-}
-
-export function storeError(error: unknown, place: string): unknown {
-  try {
-    return throwStoreFailure(error, place)
-  } catch (failure) {
-    return failure
-  }
-}
-
 /** On a live server every change is audited: a key of the other environment must not be changed past the journal. */
 async function recordToChange(keys: OpenKeys, id: string): Promise<KeyRecord> {
-  if (!/^key_[A-Za-z0-9]{1,64}$/.test(id)) throw usage('Expected the id of a key, such as key_…; `hc-auth keys list` shows it.')
+  if (!/^key_[A-Za-z0-9]{1,64}$/.test(id))
+    throw usage('Expected the id of a key, such as key_…; `hc-auth keys list` shows it.')
   const record = await reading(keys, () => keys.admin.get(id))
   if (record === null) throw new KeyStateError('KEY_UNKNOWN', id)
   mustFit(record.environment, keys)
   return record
-}
-
-export async function reading<T>({ place }: OpenKeys, read: () => Promise<T>): Promise<T> {
-  try {
-    return await within(read(), 'did not answer within 5 seconds.')
-  } catch (error) {
-    throw ours(error) ? error : storeError(error, place)
-  }
-}
-
-function mustFit(environment: string, { environment: ours }: OpenKeys): void {
-  if (environment === ours) return
-  throw new CommandError(
-    EXIT.configuration,
-    `This is a ${environment} key, and HEALTHCLOUD_ENVIRONMENT is ${ours}.\n` +
-      `Run this with the configuration of the ${environment} servers, so that the change is audited where it belongs.`,
-  )
 }
 
 interface Made {
@@ -160,11 +123,10 @@ interface Made {
 async function handOver(shell: Shell, { json }: Output, { key, record }: Made): Promise<void> {
   try {
     await shell.print(json === true ? JSON.stringify({ key, record: viewOf(record, Date.now()) }) : key)
-  } catch (error) {
-    if (!(error instanceof ClosedOutput)) throw error
+  } catch {
     throw new CommandError(
       EXIT.failed,
-      `The key is made, but standard output was closed before it could be written there: nobody has it.\n` +
+      `The key is made, but standard output could not be written: nobody has it.\n` +
         `Revoke it (hc-auth keys revoke ${record.id} --reason lost) and make another.`,
     )
   }

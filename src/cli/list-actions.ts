@@ -1,6 +1,7 @@
 import type { KeyRecord } from '../keys/store.ts'
-import { reading, type Output } from './key-actions.ts'
+import type { Output } from './key-actions.ts'
 import { dueTable, keyTable, viewOf } from './key-view.ts'
+import { reading, told } from './key-work.ts'
 import { withKeys, type OpenKeys } from './open-keys.ts'
 import { readCount, readDays } from './read-values.ts'
 import type { Shell } from './shell.ts'
@@ -38,7 +39,7 @@ export async function listDue(shell: Shell, options: DueOptions): Promise<void> 
   const afterDays = options.days === undefined ? 90 : readDays('--days', options.days)
   const query = options.org === undefined ? { afterDays } : { afterDays, organizationId: options.org }
   await withKeys(shell, { intent: 'read' }, async (keys) => {
-    const found = await shell.unlessInterrupted(reading(keys, () => keys.admin.rotationDue(query)))
+    const found = await shell.unlessInterrupted(told(keys, () => keys.admin.rotationDue(query)))
     const records = found.toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
     const now = Date.now()
     if (options.json === true) {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { ConfigError } from '../errors.ts'
 
 /** What a store of this kind is reached with. */
-const PACKAGES = Object.freeze({ postgres: 'pg', redis: '@redis/client' })
+const PACKAGES: { readonly postgres: string; readonly redis: string } = { postgres: 'pg', redis: '@redis/client' }
 
 /**
  * The client package of the caller's project: the one that his server uses, in its version.

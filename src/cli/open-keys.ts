@@ -1,5 +1,4 @@
 import { createAuth, houseOf, type Auth } from '../auth.ts'
-import { NotReadyError } from '../errors.ts'
 import type { KeyAdmin } from '../keys/lifecycle.ts'
 import type { AuthOptions } from '../options/auth-options.ts'
 import { fromEnv } from '../options/from-env.ts'
@@ -10,6 +9,7 @@ import { prepareStore, type CommandStore } from './open-store.ts'
 import { packageVersion } from './package-version.ts'
 import type { Shell } from './shell.ts'
 import { throwStoreFailure } from './store-failure.ts'
+import { existingFolder, systemCode, whyNotWritable } from './writable-folder.ts'
 
 export interface KeysNeed {
   /** `create`: a SQLite file is made where there is none. `change`, `create`: the journal must be writable. */
@@ -32,16 +32,26 @@ export interface OpenKeys {
  */
 export async function withKeys<T>(shell: Shell, need: KeysNeed, use: (keys: OpenKeys) => Promise<T>): Promise<T> {
   const opened = prepareStore(shell)
-  const auth = await closingOnError(opened, () => createAuth(optionsOf(shell, opened, need.ownScopes ?? [])))
+  const auth = await closingOnError(opened, () => openable(shell, need, opened))
   try {
-    if (!opened.exists) announceFile(shell, need)
     await shell.unlessInterrupted(opened.reach()).catch((error: unknown) => rethrow(error, opened.place))
+    if (!opened.exists) shell.narrate('There was no key store at this path: a new one was made.')
     if (need.intent !== 'read') await openJournal(auth)
     return await use(openKeys(auth, opened))
   } finally {
     await auth.close()
     await opened.close()
   }
+}
+
+function openable(shell: Shell, { intent, ownScopes = [] }: KeysNeed, opened: CommandStore): Auth {
+  const options = optionsOf(shell, opened, ownScopes)
+  const auth = createAuth(options)
+  if (!opened.exists && intent !== 'create') throw noFile()
+  const directory = options.environment === 'live' ? options.audit?.directory : undefined
+  const problem = intent === 'read' || directory === undefined ? null : whyNotWritable(existingFolder(directory))
+  if (problem !== null) throw notWritable(problem)
+  return auth
 }
 
 function optionsOf(shell: Shell, { store }: CommandStore, ownScopes: readonly string[]): AuthOptions {
@@ -73,15 +83,11 @@ async function closingOnError(opened: CommandStore, make: () => Auth): Promise<A
   }
 }
 
-function announceFile(shell: Shell, { intent }: KeysNeed): void {
-  if (intent === 'create') {
-    shell.narrate('There was no key store at this path: a new one is made.')
-    return
-  }
-  throw new CommandError(
+function noFile(): CommandError {
+  return new CommandError(
     EXIT.configuration,
     'There is no key store at the path of HEALTHCLOUD_KEY_STORE_URL.\n' +
-      'Correct the path (a relative one begins in the current directory); `hc-auth keys create` makes a new store.',
+      'Correct the path (a relative one begins in the current directory), or make a new store: hc-auth keys create',
   )
 }
 
@@ -91,17 +97,20 @@ function rethrow(error: unknown, place: string): never {
 }
 
 async function openJournal(auth: Auth): Promise<void> {
-  const recorder = houseOf(auth)?.recorder
   try {
     // On a test server this opens nothing.
-    await recorder?.ready()
-  } catch (cause) {
-    throw new NotReadyError('JOURNAL_NOT_WRITABLE', {
-      problem: `The audit journal cannot be written (${systemCode(cause)}), and a change that is not audited is not made.`,
-      remedy: 'Check that HEALTHCLOUD_AUDIT_DIR is on a local volume with space, and that this user may write there.',
-      cause,
-    })
+    await houseOf(auth)?.recorder.ready()
+  } catch (error) {
+    throw notWritable(systemCode(error))
   }
+}
+
+function notWritable(problem: string): CommandError {
+  return new CommandError(
+    EXIT.configuration,
+    `The audit journal cannot be written (${problem}), and a change that cannot be audited is not made.\n` +
+      'Check that HEALTHCLOUD_AUDIT_DIR is on a local volume with space, and that this user may write there.',
+  )
 }
 
 function openKeys(auth: Auth, { place }: CommandStore): OpenKeys {
@@ -118,10 +127,4 @@ function openKeys(auth: Auth, { place }: CommandStore): OpenKeys {
     }
   }
   return Object.freeze({ admin: auth.keys, environment, place, audited })
-}
-
-/** What the system calls it: `EACCES`. Its own message holds the path. */
-function systemCode(error: unknown): string {
-  const code: unknown = error instanceof Error && Object.hasOwn(error, 'code') ? Reflect.get(error, 'code') : undefined
-  return typeof code === 'string' ? code : 'a short write'
 }

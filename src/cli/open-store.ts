@@ -40,8 +40,8 @@ export function prepareStore({ env, cwd }: Pick<Shell, 'env' | 'cwd'>): CommandS
   const url = readStoreUrl(source.text)
   if (url === null) throw notUsable(source.name, 'is not the URL of a key store.', `Give ${FORMS}.`)
   if (url.kind === 'sqlite') return sqliteStore(url.path, { cwd, variable: source.name })
-  const host = hostOf(url, source.name)
-  return url.kind === 'postgres' ? postgresStore(url.url, { cwd, host }) : redisStore(url.url, { cwd, host })
+  const network = { cwd, host: hostOf(url, source.name), variable: source.name }
+  return url.kind === 'postgres' ? postgresStore(url.url, network) : redisStore(url.url, network)
 }
 
 function sqliteStore(path: string, { cwd, variable }: { cwd: string; variable: string }): CommandStore {
@@ -56,6 +56,7 @@ function sqliteStore(path: string, { cwd, variable }: { cwd: string; variable: s
 interface Network {
   readonly cwd: string
   readonly host: string
+  readonly variable: string
 }
 
 function postgresStore(connectionString: string, { cwd, host }: Network): CommandStore {
@@ -72,14 +73,8 @@ interface CommandPool extends PostgresPool {
   end(): Promise<void>
 }
 
-function redisStore(url: string, { cwd, host }: Network): CommandStore {
-  const driver = loadDriver('redis', cwd) as { readonly createClient: (options: object) => CommandRedis }
-  const client = driver.createClient({
-    url,
-    name: 'hc-auth',
-    disableOfflineQueue: true,
-    socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
-  })
+function redisStore(url: string, { cwd, host, variable }: Network): CommandStore {
+  const client = redisClient(url, { cwd, variable })
   client.on('error', ignore)
   const store = redisKeyStore(client)
   const connectAndAsk = async () => {
@@ -93,6 +88,21 @@ function redisStore(url: string, { cwd, host }: Network): CommandStore {
       .catch(ignore)
   }
   return { store, place: `Redis at ${host}`, exists: true, reach: connectAndAsk, close }
+}
+
+function redisClient(url: string, { cwd, variable }: Omit<Network, 'host'>): CommandRedis {
+  const driver = loadDriver('redis', cwd) as { readonly createClient: (options: object) => CommandRedis }
+  try {
+    return driver.createClient({
+      url,
+      name: 'hc-auth',
+      disableOfflineQueue: true,
+      socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false },
+    })
+  } catch {
+    // The client's own error quotes what it did not understand.
+    throw notUsable(variable, 'is no URL that the Redis client takes.', 'Give redis://<host>:<port>/<database number>.')
+  }
 }
 
 interface CommandRedis extends NodeRedisClient {

@@ -7,7 +7,9 @@ import type { Shell } from './shell.ts'
 import { WIDTH } from './text-table.ts'
 
 const AFTER = `
-Configured by the variables that fromEnv() reads, above all HEALTHCLOUD_ENVIRONMENT and HEALTHCLOUD_KEY_STORE_URL.
+Configured by the variables that fromEnv() reads, above all
+HEALTHCLOUD_ENVIRONMENT and HEALTHCLOUD_KEY_STORE_URL. API keys are read from
+standard input or HEALTHCLOUD_API_KEY, never from arguments.
 Exit codes: 0 ok, 1 a check failed, 2 usage, 3 configuration, 4 unreachable.`
 
 export interface Outlet {

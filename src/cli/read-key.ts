@@ -27,7 +27,9 @@ export async function readKey(shell: Shell): Promise<string> {
   if (key === '') throw usage(`There is no API key to import. ${HOW}`)
   if (/\s/.test(key)) throw usage('Standard input holds more than one API key. Give one at a time.')
   if (environmentOf(key) === null) {
-    throw usage('What was given is no well-formed API key: hc_live_sk_ or hc_test_sk_, and 16 or 36 characters behind it.')
+    throw usage(
+      'What was given is no well-formed API key: hc_live_sk_ or hc_test_sk_, and 16 or 36 characters behind it.',
+    )
   }
   return key
 }

@@ -61,9 +61,16 @@ function write(stream: Writable, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(`${text}\n`, (error) => {
       if (error === null || error === undefined) resolve()
-      else reject(new ClosedOutput('Standard output is closed.'))
+      else reject(writeError(error))
     })
   })
+}
+
+/** Whoever reads only the first lines has what he wants. A disk that is full is another matter. */
+function writeError(error: Error): Error {
+  const code: unknown = Object.hasOwn(error, 'code') ? Reflect.get(error, 'code') : undefined
+  if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return new ClosedOutput('Standard output is closed.')
+  return new CommandError(EXIT.failed, `Standard output cannot be written (${String(code)}).`)
 }
 
 async function readAll(stream: Surroundings['stdin']): Promise<string> {

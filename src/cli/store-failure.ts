@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts'
 import { CommandError, EXIT, type ExitCode } from './command-error.ts'
+import { configText } from './explain-error.ts'
 
 interface Failure {
   readonly exitCode: ExitCode
@@ -24,7 +25,7 @@ const UNREACHABLE = 'Check that it runs, and the host and port of HEALTHCLOUD_KE
 
 /** What a store's own error means for whoever runs a command. Its text is the driver's, and holds no record and no key. */
 export function failureOfStore(error: unknown): Failure {
-  if (error instanceof ConfigError) return { exitCode: EXIT.configuration, problem: error.message, remedy: '' }
+  if (error instanceof ConfigError) return { exitCode: EXIT.configuration, problem: configText(error), remedy: '' }
   if (error instanceof CommandError) {
     return { exitCode: error.exitCode, problem: error.message, remedy: UNREACHABLE }
   }
@@ -36,8 +37,9 @@ export function failureOfStore(error: unknown): Failure {
 
 /** @throws {CommandError} that says which store it was. */
 export function throwStoreFailure(error: unknown, place: string): never {
+  if (error instanceof ConfigError) throw error
   const { exitCode, problem, remedy } = failureOfStore(error)
-  const text = error instanceof ConfigError ? problem : `The key store (${place}): ${problem}`
+  const text = `The key store (${place}): ${problem}`
   throw new CommandError(exitCode, remedy === '' ? text : `${text}\n${remedy}`)
 }
 

@@ -34,9 +34,9 @@ const SECRETS: Readonly<Record<SecretName, true>> = {
   HEALTHCLOUD_AUDIT_SIGNING_KEY: true,
 }
 
-/** What a client of HealthCloud keeps in the same environment, and what Kubernetes puts there for a service of that name. */
+/** What a client of HealthCloud and the command line keep in the same environment, and what Kubernetes puts there for a service of that name. */
 const OF_OTHERS =
-  /^HEALTHCLOUD_(API_KEY|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$/
+  /^HEALTHCLOUD_(API_KEY|OPERATOR|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$/
 
 /**
  * A misspelt variable is a setting that somebody relies on and that is not there.

@@ -7,6 +7,8 @@ export interface Sent {
   /** In order, repeats kept: the only way to send two of one name. */
   readonly headers?: readonly (readonly [string, string])[]
   readonly body?: string
+  /** Keeps its connections. Default: one request, one connection. */
+  readonly agent?: http.Agent
 }
 
 export interface Answered {
@@ -15,8 +17,8 @@ export interface Answered {
   readonly body: string
 }
 
-/** One request over a real socket, on a connection of its own. */
-export function send(base: string, { method = 'GET', path, headers = [], body }: Sent): Promise<Answered> {
+/** One request over a real socket. */
+export function send(base: string, { method = 'GET', path, headers = [], body, agent }: Sent): Promise<Answered> {
   const url = new URL(base)
   const secure = url.protocol === 'https:'
   return new Promise((resolve, reject) => {
@@ -26,7 +28,7 @@ export function send(base: string, { method = 'GET', path, headers = [], body }:
         port: url.port,
         method,
         path,
-        agent: false,
+        agent: agent ?? false,
         rejectUnauthorized: false,
         headers: [
           'Host',

@@ -285,6 +285,12 @@ const rows: Row[] = [
   },
 ]
 
+test('the loader of the command line alone may make a require of its own', () => {
+  const text = `import { createRequire } from 'node:module'\nexport const load = createRequire\n`
+  expect(errorsOf({ ...HOUSE, 'src/cli/load-driver.ts': text })).toEqual([])
+  expect(errorsOf({ ...HOUSE, 'src/cli/run.ts': text })).toHaveLength(1)
+})
+
 describe('one broken rule is one error that names file, import and rule', () => {
   test.each(rows)('$why', ({ path, text, error }) => {
     const errors = errorsOf({ ...HOUSE, [path]: text })

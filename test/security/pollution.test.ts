@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http'
+import { Agent, type RequestListener } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/index.ts'
 import {
@@ -264,11 +264,14 @@ type Outcome = readonly [what: string, status: number, body: unknown]
 
 async function decide(world: World, server: RunningServer, decisions: readonly Decision[]): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
+  const agent = new Agent({ keepAlive: true })
   for (const [what, path, credential] of decisions) {
     const text = textOf(what, credential, world)
-    const answer = await send(server.url, { path, headers: text === null ? [] : [['Authorization', `Bearer ${text}`]] })
+    const headers = text === null ? [] : ([['Authorization', `Bearer ${text}`]] as const)
+    const answer = await send(server.url, { path, headers, agent })
     outcomes.push([what, answer.status, JSON.parse(answer.body)])
   }
+  agent.destroy()
   return outcomes
 }
 
