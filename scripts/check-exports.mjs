@@ -37,6 +37,7 @@ const MUST_PACK = [
   'SECURITY.md',
   'package.json',
   'dist/src/index.js',
+  'dist/src/cli/main.js',
   'src/index.ts',
 ]
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall', 'prepare', 'prepublish', 'preprepare', 'postprepare']
@@ -69,6 +70,7 @@ function checkEntries() {
 }
 
 function checkManifest() {
+  if (manifest.bin?.['hc-auth'] !== './dist/src/cli/main.js') complain('bin: hc-auth should be ./dist/src/cli/main.js')
   const {
     dependencies = {},
     peerDependencies = {},

@@ -1,6 +1,7 @@
 import { KeyError, StoreCapabilityError } from '../errors.ts'
 import type { RandomBytes } from '../lib/base62.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { Environment } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import type { Digester } from './digest.ts'
 import { environmentOf, hintOf } from './format.ts'
@@ -24,8 +25,8 @@ export interface KeyAdminSettings {
   readonly catalogue: ScopeCatalogue
   readonly clock: Clock
   readonly random: RandomBytes
-  /** Throws where a change cannot be audited: then it is not made. */
-  readonly beforeChange: () => void
+  /** Throws where a change of a key of this environment cannot be audited: then it is not made. */
+  readonly beforeChange: (environment: Environment) => void
   readonly onChange: (change: KeyAdminChange) => void
   readonly forgetMisses: () => void
   /** What is cached of this key here is dropped, and what is being looked up is asked again. */

@@ -102,7 +102,7 @@ async function rotate(
   const rotatedAt = fresh.createdAt
   const validUntil = new Date(rotatedAt.getTime() + graceSeconds * 1000)
   const record = Object.freeze({ ...old, rotatedAt, validUntil, replacedBy: fresh.id })
-  settings.beforeChange()
+  settings.beforeChange(old.environment)
   await changing(settings, id, () => settings.store.replace(frozenCopy(record), frozenCopy(fresh)))
   const fields = Object.freeze(['rotatedAt', 'validUntil', 'replacedBy'])
   settings.onChange(Object.freeze({ name: 'key.rotate', record, by, fields }))
@@ -121,7 +121,7 @@ async function write(
   { name, by, change }: Write,
 ): Promise<{ readonly record: KeyRecord }> {
   const { id } = old
-  settings.beforeChange()
+  settings.beforeChange(old.environment)
   const answer = await changing(settings, id, () => settings.store.update(id, change)).catch((error: unknown) => {
     throw error instanceof StoreConflict ? new KeyStateError('KEY_UNKNOWN', id) : error
   })

@@ -120,7 +120,7 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
 }
 
 async function insert(settings: KeyAdminSettings, name: KeyAdminChange['name'], record: KeyRecord): Promise<KeyRecord> {
-  settings.beforeChange()
+  settings.beforeChange(record.environment)
   try {
     await settings.store.insert(frozenCopy(record))
   } catch (error) {

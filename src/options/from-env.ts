@@ -17,7 +17,7 @@ export interface FromEnvParts {
  * `_KEY_PEPPER`, `_AUDIT_DIR` and `_AUDIT_PSEUDONYM_KEY`; each secret also as `…_FILE`, the path of a file that holds it. Secrets are
  * `id:base64[,id:base64…]`; a pepper list may end with `sha256`. Reads the variables once and opens nothing but those files.
  * @throws {ConfigError} where a variable is malformed, cannot be served by this version or is unknown (any other that begins
- * with `HEALTHCLOUD_`, but for `HEALTHCLOUD_API_KEY` and what Kubernetes sets), or where a file cannot be read. Its `option`
+ * with `HEALTHCLOUD_`, but for `HEALTHCLOUD_API_KEY`, `HEALTHCLOUD_OPERATOR` and what Kubernetes sets), or where a file cannot be read. Its `option`
  * is the variable; the value is never repeated.
  */
 export function fromEnv(

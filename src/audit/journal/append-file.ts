@@ -1,4 +1,14 @@
-import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 
 /** What the journal needs of the file system, so that a test can let it fail. */
@@ -34,10 +44,20 @@ const FILE_MODE = 0o600
 /** No symbolic link is followed: where the journal goes is decided by the configuration alone. (Windows has no such flag.) */
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
 
+/** Not by `recursive`: where the system refuses with ENOENT below a folder that there is (`/proc`), Node 20 tries for ever. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  if (dirname(path) !== path) makeFolder(dirname(path))
+  try {
+    mkdirSync(path, FOLDER_MODE)
+  } catch (error) {
+    // Another process may have been quicker.
+    if (!existsSync(path)) throw error
+  }
+}
+
 export const nodeFiles: JournalFiles = Object.freeze({
-  makeFolder: (path: string) => {
-    mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
-  },
+  makeFolder,
   open: (path: string, flags: number) => openSync(path, flags, FILE_MODE),
   write: (file: number, bytes: Uint8Array) => writeSync(file, bytes),
   truncate: ftruncateSync,

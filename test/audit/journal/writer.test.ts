@@ -49,6 +49,14 @@ describe('a journal writer', () => {
     expect(existsSync(join(directory, 'journal'))).toBe(false)
   })
 
+  // A folder that cannot be made in a place that is there: with `recursive`, Node 20 would try for ever.
+  test.runIf(existsSync('/proc/self'))('fails at once where no folder can be made', () => {
+    const clock = { now: () => 0, monotonicMs: () => nowMs }
+    const journal = createJournalWriter({ directory: '/proc/nope/journal', writer: 'w1', clock })
+    expect(() => journal.open()).toThrow('ENOENT')
+    expect(journal.good).toBe(false)
+  })
+
   test('writes one line after the other, for the owner alone', () => {
     const journal = opened()
     expect([journal.append('{"a":1}'), journal.append('{"b":"é😀"}')]).toEqual([true, true])
