@@ -5,7 +5,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './prove/children.mjs'
-import { conclude, createFindings, quantile, readFlags, sorted } from './prove/command.mjs'
+import { conclude, createFindings, pastLocks, quantile, readFlags, sorted } from './prove/command.mjs'
 import { createCaller } from './prove/rotation-load.mjs'
 import { createChains, expected, newKey } from './prove/rotation-keys.mjs'
 import { proveDeadlines } from './prove/rotation-deadlines.mjs'
@@ -18,11 +18,12 @@ const CACHE_SECONDS = 30
 const DAY_SECONDS = 86_400
 /** Mostly short, so that many deadlines fall into the run; the documented day; and none at all. */
 const GRACES = [1, 2, 3, DAY_SECONDS, 1, 2, 3, DAY_SECONDS, 2, 0]
-/** Calls before the first rotation: judged, but not part of the latencies, for two cold servers have begun at once. */
-const WARM_UP_MS = 3000
+/** Of every key on every server, one call after another: two cold servers would begin with a backlog. */
+const WARM_UP_ROUNDS = 5
 /** The longest short grace, and time for calls after it. */
 const TAIL_MS = 4500
-const TRIES = 5
+/** The default `timeoutMs` of a look-up. */
+const SLOW_MS = 250
 
 const findings = createFindings()
 /** Of this process, which sends the calls: what it adds to the latencies. */
@@ -59,16 +60,24 @@ async function main() {
     `Rotation under load: ${flags.store}, 2 servers (Fastify), ${flags.rate} calls a second, ${rotations} rotations in ` +
       `${seconds} s, Node ${process.version}.`,
   )
-  const until = Date.now() + WARM_UP_MS + seconds * 1000 + TAIL_MS
-  const loaded = load({ ports, chains, tally, until })
-  await sleep(WARM_UP_MS)
+  await warmUp({ ports, keys: first, tally })
   tally.begin()
   delay.enable()
-  const [made] = await Promise.all([rotate(rotator, chains), loaded])
+  const until = Date.now() + seconds * 1000 + TAIL_MS
+  const [made] = await Promise.all([rotate(rotator, chains), load({ ports, chains, tally, until })])
   const facts = await Promise.all(servers.map(({ ask }) => ask({ facts: true }, 'facts')))
   report(tally, made, facts)
   const dayOld = chains.all().filter(({ graceSeconds, validUntil }) => graceSeconds === DAY_SECONDS && validUntil)
   for (const line of await proveDeadlines({ servers, ports, keys: dayOld, caller, findings })) console.log(line)
+}
+
+async function warmUp({ ports, keys, tally }) {
+  const one = async (port) => {
+    for (let count = 0; count < WARM_UP_ROUNDS; count += 1) {
+      for (const key of keys) await callOnce(port, key, tally)
+    }
+  }
+  await Promise.all(ports.map(one))
 }
 
 async function rotate(rotator, chains) {
@@ -89,7 +98,11 @@ async function rotateOne(rotator, chains, { graceSeconds, made }) {
   const old = chain.at(-1)
   Object.assign(old, { rotatingSince: Date.now(), graceSeconds })
   try {
-    const { validUntil, ...fresh } = await patiently(() => rotator.call({ action: 'rotate', id: old.id, graceSeconds }), made)
+    const request = { action: 'rotate', id: old.id, graceSeconds }
+    const { validUntil, ...fresh } = await pastLocks(
+      () => rotator.call(request),
+      () => void (made.again += 1),
+    )
     old.validUntil = validUntil
     chains.rotated(chain, newKey(fresh))
     made.done += 1
@@ -97,18 +110,6 @@ async function rotateOne(rotator, chains, { graceSeconds, made }) {
     // What became of it is not known, so that it tells nothing any more; the others go on.
     made.errors += 1
     findings.violation('a rotation failed', error.message)
-  }
-}
-
-/** A store waits on a lock for 100 ms and then says that nothing was done: whoever rotates asks again. */
-async function patiently(rotation, made) {
-  for (let count = 1; ; count += 1) {
-    try {
-      return await rotation()
-    } catch (error) {
-      if (count === TRIES || !/\bheld (?:the|its) lock\b/.test(error.message)) throw error
-      made.again += 1
-    }
   }
 }
 
@@ -132,9 +133,9 @@ async function load({ ports, chains, tally, until }) {
 async function callOnce(port, key, tally) {
   const { status, ms, sentAt, answeredAt } = await caller.call(port, key.key)
   const must = expected(key, sentAt, answeredAt)
-  tally.note({ status, ms, must })
+  tally.note({ status, ms, must, sentAt })
   const left = key.validUntil === null ? 'not rotated' : `${key.validUntil - sentAt} ms before its deadline when sent`
-  const detail = `${status}, ${left}, grace ${key.graceSeconds} s, answered after ${ms.toFixed(1)} ms, server ${port}`
+  const detail = `${status}, ${left}, grace ${key.graceSeconds} s, answered after ${ms.toFixed(1)} ms, sent at ${tally.secondOf(sentAt)} s`
   if (must === 'pass' && status !== 200) findings.violation('a call by a valid key was refused', detail)
   if (must === 'refusal' && status !== 401) {
     findings.violation(status === 200 ? 'a key passed after its deadline' : 'an ended key was not a 401', detail)
@@ -146,24 +147,30 @@ function createTally() {
   const statuses = new Map()
   const musts = new Map()
   const times = []
-  let measuring = false
+  const slow = new Map()
+  let begunAt = Number.NaN
+  /** Of the load; NaN in the warm-up. */
+  const secondOf = (at) => Math.floor((at - begunAt) / 1000)
   const add = (map, name) => map.set(name, (map.get(name) ?? 0) + 1)
   return {
     statuses,
     musts,
     times,
     begin: () => {
-      measuring = true
+      begunAt = Date.now()
     },
-    note: ({ status, ms, must }) => {
+    slow,
+    secondOf,
+    note: ({ status, ms, must, sentAt }) => {
+      if (ms > SLOW_MS) add(slow, `${secondOf(sentAt)} s`)
       add(statuses, status)
       add(musts, must)
-      if (measuring) times.push(ms)
+      if (!Number.isNaN(begunAt)) times.push(ms)
     },
   }
 }
 
-function report({ statuses, musts, times }, made, facts) {
+function report({ statuses, musts, times, slow }, made, facts) {
   const list = (map) => [...map].map(([name, value]) => `${name}: ${value}`).join(', ')
   const reasons = new Map()
   for (const { facts: fact } of facts) {
@@ -173,12 +180,17 @@ function report({ statuses, musts, times }, made, facts) {
   const inOrder = sorted(times)
   const ms = (share) => `${quantile(inOrder, share).toFixed(1)} ms`
   const calls = [...musts.values()].reduce((sum, value) => sum + value, 0)
-  console.log(`  rotations: ${made.done} done, ${made.errors} failed; ${made.again} times a lock was held, and it was tried again`)
+  console.log(
+    `  rotations: ${made.done} done, ${made.errors} failed; ${made.again} times a lock was held, and it was tried again`,
+  )
   console.log(`  calls: ${calls}; by status: ${list(statuses)}`)
   console.log(`  had to be: ${list(musts)} (either: the deadline, or the reach of an end at once, fell between)`)
   console.log(`  refused, by reason (servers' events): ${list(reasons) || 'none'}`)
-  console.log(`  look-ups of the store: ${facts.reduce((sum, { facts: { finds } }) => sum + finds, 0)}`)
   console.log(`  latency: p50 ${ms(0.5)}, p99 ${ms(0.99)}, max ${ms(1)}`)
+  const findTimes = sorted(facts.flatMap(({ facts: fact }) => fact.findTimes))
+  const find = (share) => `${quantile(findTimes, share).toFixed(1)} ms`
+  console.log(`  look-ups of the store: ${findTimes.length}; p50 ${find(0.5)}, p99 ${find(0.99)}, max ${find(1)}`)
+  console.log(`  slow calls (over ${SLOW_MS} ms), by second: ${list(slow) || 'none'}`)
   const late = ({ p99Ms, maxMs }) => `p99 ${p99Ms.toFixed(0)} ms, max ${maxMs.toFixed(0)} ms`
   console.log(
     `  event loops were late by: caller ${late({ p99Ms: delay.percentile(99) / 1e6, maxMs: delay.max / 1e6 })}`,

@@ -66,11 +66,14 @@ export function createFindings(shown = 5) {
       kinds.set(kind, details)
     },
     count: () => [...kinds.values()].reduce((sum, { count }) => sum + count, 0),
-    lines: () =>
-      [...kinds].flatMap(([kind, { count, first }]) => [
-        `VIOLATION ${kind}: ${count} ×`,
-        ...first.map((detail) => `    ${typeof detail === 'string' ? detail : JSON.stringify(detail)}`),
-      ]),
+    lines: () => {
+      const lines = []
+      for (const [kind, { count, first }] of kinds) {
+        lines.push(`VIOLATION ${kind}: ${count} ×`)
+        for (const detail of first) lines.push(`    ${typeof detail === 'string' ? detail : JSON.stringify(detail)}`)
+      }
+      return lines
+    },
   })
 }
 
@@ -85,4 +88,21 @@ export function conclude(findings, name) {
 /** Milliseconds that all processes of this machine share. */
 export function machineMs() {
   return Number(process.hrtime.bigint()) / 1e6
+}
+
+const TRIES = 5
+
+/**
+ * A store waits on a lock for 100 ms, and then says so and that nothing was done: whoever wanted the change asks again.
+ * `onAgain` is called for each further time.
+ */
+export async function pastLocks(change, onAgain) {
+  for (let count = 1; ; count += 1) {
+    try {
+      return await change()
+    } catch (error) {
+      if (count === TRIES || !/\bheld (?:the|its) lock\b/.test(error.message)) throw error
+      onAgain()
+    }
+  }
 }

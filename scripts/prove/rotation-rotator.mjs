@@ -25,12 +25,16 @@ const ACTIONS = {
   },
 }
 
-process.on('message', async ({ number, action, ...request }) => {
+async function answer({ number, action, ...request }) {
   try {
     process.send({ number, result: await ACTIONS[action](request) })
   } catch (error) {
     process.send({ number, error: `${error.name} ${error.code ?? ''}: ${error.message}` })
   }
-  if (action === 'end') process.disconnect()
+}
+
+process.on('message', (message) => {
+  if (message.end) void ACTIONS.end().then(() => process.disconnect())
+  else void answer(message)
 })
 process.send({ ready: true })

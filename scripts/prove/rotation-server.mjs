@@ -11,11 +11,14 @@ const { place, cacheSeconds } = JSON.parse(process.env.PROVE)
 const clock = { offsetMs: 0, monotonicOffsetMs: 0, at: null }
 const opened = await openStore(place)
 let finds = 0
+/** Of each look-up, in milliseconds. */
+const findTimes = []
 const store = Object.freeze({
   ...opened.store,
-  find: (...args) => {
+  find: async (...args) => {
     finds += 1
-    return opened.store.find(...args)
+    const start = performance.now()
+    return opened.store.find(...args).finally(() => findTimes.push(performance.now() - start))
   },
 })
 const reasons = new Map()
@@ -50,7 +53,9 @@ process.on('message', (message) => {
   }
   if (message.facts) {
     const [p99Ms, maxMs] = [delay.percentile(99) / 1e6, delay.max / 1e6]
-    process.send({ facts: { reasons: Object.fromEntries(reasons), finds, health: auth.health().keys, p99Ms, maxMs } })
+    process.send({
+      facts: { reasons: Object.fromEntries(reasons), findTimes, health: auth.health().keys, p99Ms, maxMs },
+    })
   }
   if (message.end) void end()
 })

@@ -7,7 +7,7 @@ import { createClient } from '@redis/client'
 import { postgresKeyStore } from '@healthcloud/auth/stores/postgres'
 import { redisKeyStore } from '@healthcloud/auth/stores/redis'
 import { sqliteKeyStore } from '@healthcloud/auth/stores/sqlite'
-import pg from 'pg'
+import { Client, Pool } from 'pg'
 
 export const STORES = ['postgres', 'redis', 'sqlite']
 export const POSTGRES_URL = process.env.TEST_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/test'
@@ -25,7 +25,7 @@ export function newPlace(kind) {
 export async function openStore({ kind, url, name }) {
   if (kind === 'sqlite') return { store: sqliteKeyStore(name), close: async () => undefined }
   if (kind === 'postgres') {
-    const pool = new pg.Pool({ connectionString: url })
+    const pool = new Pool({ connectionString: url })
     return { store: postgresKeyStore(pool, { table: name }), close: () => pool.end() }
   }
   const client = createClient({ url })
@@ -47,7 +47,7 @@ export async function removePlace({ kind, url, name }) {
 }
 
 async function dropTables(url, prefix) {
-  const client = new pg.Client({ connectionString: url })
+  const client = new Client({ connectionString: url })
   await client.connect()
   const { rows } = await client.query(
     `SELECT format('TABLE %I', tablename) AS name FROM pg_tables

@@ -1,6 +1,7 @@
-import { KeyError, StoreCapabilityError } from '../errors.ts'
+import { KeyError, StoreCapabilityError, StoreConflict } from '../errors.ts'
 import type { RandomBytes } from '../lib/base62.ts'
 import type { Clock } from '../lib/clock.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { Environment } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import type { Digester } from './digest.ts'
@@ -17,6 +18,8 @@ export interface KeyAdminChange {
   readonly by: string
   /** Names of the members that were set. */
   readonly fields: readonly string[]
+  /** `error`: the store failed, and may have made the change all the same. */
+  readonly outcome: 'success' | 'error'
 }
 
 export interface KeyAdminSettings {
@@ -35,18 +38,44 @@ export interface KeyAdminSettings {
 
 /** Of one question to the store. */
 const DEADLINE_MS = 10_000
+const LATE = 'The key store did not answer in time.'
 
 export function canOrThrow({ name, can }: KeyStore, what: 'write' | 'get' | 'list'): void {
   if (can[what] !== true) throw new StoreCapabilityError(`The key store '${name}' cannot ${what}.`)
 }
 
-export function deadline(): AbortSignal {
-  return AbortSignal.timeout(DEADLINE_MS)
+/** One question to the store, within the deadline: it may heed no signal. */
+export function asked<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  return unlessAborted(question(signal), signal, LATE)
+}
+
+/**
+ * One change in the store. Where the store fails, nobody knows whether it was made: it is told as such, so that no change goes
+ * without its event, and what is cached of the key is given up.
+ */
+export async function changing<T>(
+  settings: KeyAdminSettings,
+  change: Omit<KeyAdminChange, 'outcome'>,
+  make: () => Promise<T>,
+): Promise<T> {
+  const tell = (outcome: KeyAdminChange['outcome']) => settings.onChange(Object.freeze({ ...change, outcome }))
+  try {
+    const answer = await asked(make)
+    tell('success')
+    return answer
+  } catch (error) {
+    if (!(error instanceof StoreConflict)) tell('error')
+    throw error
+  } finally {
+    settings.forget(change.record.id)
+    settings.forgetMisses()
+  }
 }
 
 /** The record with this id, or `null`. */
 export async function getRecord(store: KeyStore, id: string): Promise<KeyRecord | null> {
-  const record = await store.get(id, { signal: deadline() })
+  const record = await asked((signal) => store.get(id, { signal }))
   return record === null ? null : readable(record, (each) => each.id === id)
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import { settledWithin } from '../lib/settled-within.ts'
 import { createLastUsed } from './last-used.ts'
 import { createRotationReminder } from './rotation-due.ts'
 import type { KeyRecord, KeyStore } from './store.ts'
@@ -45,25 +46,13 @@ export function createKeyBackground({ store, clock, entries, onRotationDue }: Ba
     },
     start: async () => {
       begin()
-      if (!stopped) await settled(reminder.check(), FIRST_LOOK_MS)
+      if (!stopped) await settledWithin(reminder.check(), FIRST_LOOK_MS)
     },
     rotationDue: reminder.due,
     stop: async (deadlineMs: number) => {
       stopped = true
       if (timer !== null) clearInterval(timer)
-      await settled(lastUsed.flush(), deadlineMs)
+      await settledWithin(lastUsed.flush(), deadlineMs)
     },
-  })
-}
-
-/** When the work is done, or the time is up. */
-async function settled(work: Promise<void> | null, ms: number): Promise<void> {
-  if (work === null) return
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    void work.finally(() => {
-      clearTimeout(timer)
-      resolve()
-    })
   })
 }

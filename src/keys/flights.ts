@@ -4,6 +4,8 @@ export interface Flight {
   readonly epoch: number
   /** Whether this key (with `null`: any) changed since the question was put. */
   overtaken(keyId: string | null): boolean
+  /** Whether the feed was lost or came up since: changes may have passed unheard. */
+  feedChanged(): boolean
   land(): void
 }
 
@@ -24,6 +26,7 @@ export function createFlights(): Flights {
       return {
         epoch,
         overtaken: (keyId) => flight.all || (keyId === null ? flight.misses : flight.ids.has(keyId)),
+        feedChanged: () => flight.all,
         land: () => void flying.delete(flight),
       }
     },

@@ -1,7 +1,7 @@
 import { KeyStateError, StoreConflict, type KeyStateCode } from '../errors.ts'
 import { frozenCopy } from '../lib/frozen-copy.ts'
 import type { Scope } from '../scopes.ts'
-import { canOrThrow, getRecord, newRecord, readable, type KeyAdminSettings } from './admin-parts.ts'
+import { canOrThrow, changing, getRecord, newRecord, readable, type KeyAdminSettings } from './admin-parts.ts'
 import { generateKey } from './generate.ts'
 import { readKeyId, readRevocation, readRotation, readUpdate } from './key-request.ts'
 import { statusAt } from './record.ts'
@@ -102,10 +102,11 @@ async function rotate(
   const rotatedAt = fresh.createdAt
   const validUntil = new Date(rotatedAt.getTime() + graceSeconds * 1000)
   const record = Object.freeze({ ...old, rotatedAt, validUntil, replacedBy: fresh.id })
-  settings.beforeChange(old.environment)
-  await changing(settings, id, () => settings.store.replace(frozenCopy(record), frozenCopy(fresh)))
   const fields = Object.freeze(['rotatedAt', 'validUntil', 'replacedBy'])
-  settings.onChange(Object.freeze({ name: 'key.rotate', record, by, fields }))
+  settings.beforeChange(old.environment)
+  await changing(settings, { name: 'key.rotate', record, by, fields }, () =>
+    settings.store.replace(frozenCopy(record), frozenCopy(fresh)),
+  )
   return Object.freeze({ key, record: frozenCopy(fresh) })
 }
 
@@ -121,26 +122,15 @@ async function write(
   { name, by, change }: Write,
 ): Promise<{ readonly record: KeyRecord }> {
   const { id } = old
+  const fields = Object.freeze(WRITTEN.filter((each) => Object.hasOwn(change, each)))
+  const told = { name, record: Object.freeze(changedRecord(old, change)), by, fields }
   settings.beforeChange(old.environment)
-  const answer = await changing(settings, id, () => settings.store.update(id, change)).catch((error: unknown) => {
+  const answer = await changing(settings, told, () => settings.store.update(id, change)).catch((error: unknown) => {
     throw error instanceof StoreConflict ? new KeyStateError('KEY_UNKNOWN', id) : error
   })
-  const fields = Object.freeze(WRITTEN.filter((each) => Object.hasOwn(change, each)))
-  // Before the answer is looked at: the change is made, also where the store shows a broken record for it.
-  settings.onChange(Object.freeze({ name, record: Object.freeze(changedRecord(old, change)), by, fields }))
   const isRevocation = name === 'key.revoke'
   const record = readable(answer, (each) => each.id === id && (!isRevocation || each.revokedAt !== null))
   return Object.freeze({ record })
-}
-
-/** Whatever came of it: a store that failed may have made the change all the same. */
-async function changing<T>(settings: KeyAdminSettings, id: string, change: () => Promise<T>): Promise<T> {
-  try {
-    return await change()
-  } finally {
-    settings.forget(id)
-    settings.forgetMisses()
-  }
 }
 
 /** The record as it is now. What is cached of it may be older, if another instance changed it and no feed told of it. */

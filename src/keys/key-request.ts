@@ -26,8 +26,9 @@ const MAX_AFTER_DAYS = 3650
 /** Reads each member once, own members alone. @throws {KeyError} that names the member and never shows its value. */
 export function readKeyFacts(
   request: unknown,
-  { catalogue, now }: { catalogue: ScopeCatalogue; now: number },
+  { catalogue, now, also }: { catalogue: ScopeCatalogue; now: number; also: 'environment' | 'key' },
 ): KeyFacts {
+  refuseOthers(request, ['organizationId', 'name', 'scopes', 'allowedCidrs', 'expiresAt', 'by', also])
   return {
     organizationId: readOrganization(request),
     name: readName(request),

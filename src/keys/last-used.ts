@@ -1,5 +1,6 @@
 import { StoreConflict } from '../errors.ts'
 import type { Clock } from '../lib/clock.ts'
+import { nextTurn } from '../lib/next-turn.ts'
 import type { KeyStore } from './store.ts'
 
 /** When keys were last used, written to the store beside the calls. */
@@ -54,7 +55,9 @@ export function createLastUsed({ store, clock, entries }: LastUsedSettings): Las
     let isWell = true
     const worker = async () => {
       while (isWell) {
-        const id = ids.pop()
+        // A store in this process answers without ever giving way: the calls come first.
+        await nextTurn()
+        const id = isWell ? ids.pop() : undefined
         if (id === undefined) return
         if (!(await write(id))) isWell = false
       }

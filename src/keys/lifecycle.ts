@@ -5,7 +5,8 @@ import type { Environment } from '../principal.ts'
 import type { Scope } from '../scopes.ts'
 import {
   canOrThrow,
-  deadline,
+  asked,
+  changing,
   getRecord,
   newRecord,
   readable,
@@ -84,7 +85,11 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
       if (environment !== 'live' && environment !== 'test') {
         throw new KeyError('KEY_ENVIRONMENT', 'environment', "expected 'live' or 'test'.")
       }
-      const facts = readKeyFacts(request, { catalogue: settings.catalogue, now: settings.clock.now() })
+      const facts = readKeyFacts(request, {
+        catalogue: settings.catalogue,
+        now: settings.clock.now(),
+        also: 'environment',
+      })
       const key = generateKey(environment, settings.random)
       return Object.freeze({ key, record: await insert(settings, 'key.create', newRecord(settings, key, facts)) })
     },
@@ -94,7 +99,11 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
       if (typeof key !== 'string' || environmentOf(key) === null) {
         throw new KeyError('KEY_INVALID', 'key', 'expected a well-formed API key.')
       }
-      const facts = readKeyFacts(request, { catalogue: settings.catalogue, now: settings.clock.now() })
+      const facts = readKeyFacts(request, {
+        catalogue: settings.catalogue,
+        now: settings.clock.now(),
+        also: 'key',
+      })
       await mustBeNew(settings, key)
       return Object.freeze({ record: await insert(settings, 'key.import', newRecord(settings, key, facts)) })
     },
@@ -107,7 +116,7 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
     list: async (request: ListKeys) => {
       canOrThrow(store, 'list')
       const query = readQuery(request)
-      const records = await store.list(query)
+      const records = await asked(() => store.list(query))
       return Object.freeze(
         records.map((record) => readable(record, (each) => each.organizationId === query.organizationId)),
       )
@@ -121,14 +130,11 @@ export function createKeyAdmin(settings: KeyAdminSettings): KeyAdmin {
 
 async function insert(settings: KeyAdminSettings, name: KeyAdminChange['name'], record: KeyRecord): Promise<KeyRecord> {
   settings.beforeChange(record.environment)
-  try {
-    await settings.store.insert(frozenCopy(record))
-  } catch (error) {
+  const fields = Object.freeze(FIELDS.filter((each) => isSet(record[each])))
+  const change = { name, record, by: record.createdBy, fields }
+  await changing(settings, change, () => settings.store.insert(frozenCopy(record))).catch((error: unknown) => {
     throw error instanceof StoreConflict ? exists() : error
-  }
-  settings.forgetMisses()
-  const fields = FIELDS.filter((each) => isSet(record[each]))
-  settings.onChange(Object.freeze({ name, record, by: record.createdBy, fields: Object.freeze(fields) }))
+  })
   return frozenCopy(record)
 }
 
@@ -138,7 +144,7 @@ async function insert(settings: KeyAdminSettings, name: KeyAdminChange['name'], 
  */
 async function mustBeNew({ store, digester }: KeyAdminSettings, key: string): Promise<void> {
   const lookup = { digests: digester.all(key), reveal: () => key }
-  if ((await store.find(lookup, { signal: deadline() })) !== null) throw exists()
+  if ((await asked((signal) => store.find(lookup, { signal }))) !== null) throw exists()
 }
 
 function exists(): KeyError {

@@ -1,6 +1,7 @@
 import type { Reason } from '../decision.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
+import { nextTurn } from '../lib/next-turn.ts'
 import type { Asker } from './asker.ts'
 import type { Changes } from './changes.ts'
 import type { Flight } from './flights.ts'
@@ -55,12 +56,19 @@ export function createLookUps({ asker, changes, cache, catalogue, clock }: LookU
   }
 
   /** One question, and what it comes to; `null`: a change has overtaken its answer. */
-  const round = async (question: Question, flight: Flight, signal: AbortSignal): Promise<LookedUp | null> => {
+  const round = async (
+    question: Question,
+    { flight, isLast }: { flight: Flight; isLast: boolean },
+    signal: AbortSignal,
+  ): Promise<LookedUp | null> => {
     const askedAt = clock.monotonicMs()
     const answer = await promised(question.ask(signal))
     if (signal.aborted) return 'store_unavailable'
     const record = answer === null ? null : readAnswer(answer, question)
-    if (flight.overtaken(record === null || record === 'broken' ? null : record.id)) return null
+    if (flight.overtaken(record === null || record === 'broken' ? null : record.id)) {
+      // Where other keys change all the time: it was not there at a moment after the call had come. True, but not to be kept.
+      return isLast && record === null && !flight.feedChanged() ? 'key_unknown' : null
+    }
     return record === 'broken'
       ? 'store_invalid_record'
       : remember(question.slot, record, { askedAt, epoch: flight.epoch })
@@ -73,7 +81,7 @@ export function createLookUps({ asker, changes, cache, catalogue, clock }: LookU
     for (let count = 0; count < MAX_ROUNDS; count += 1) {
       const flight = changes.begin()
       try {
-        const found = await round(question, flight, signal)
+        const found = await round(question, { flight, isLast: count === MAX_ROUNDS - 1 }, signal)
         if (found !== null) return found
       } finally {
         flight.land()
@@ -111,10 +119,4 @@ function promised(answer: Promise<unknown>): Promise<unknown> {
 function readAnswer(answer: unknown, question: Question): KeyRecord | 'broken' {
   const record = checkRecord(answer)
   return record !== null && question.fits(record) ? record : 'broken'
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve)
-  })
 }

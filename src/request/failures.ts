@@ -20,14 +20,18 @@ export interface FailureBudget {
   /** Whole seconds until this address is within budget again; 0: it is. */
   over(address: string | null): number
   /**
-   * Asks for one look-up. 0: it may start, and holds a place of the budget until `release`; else the seconds to wait. Where
+   * Asks for one look-up. 0: it may start, and holds a place of the budget until `release`; else the seconds to wait; `null`: it
+   * has waited for its turn as long as anybody may. Where
    * the look-ups under way may use the budget up, the answer waits for theirs: otherwise any number of attempts that come
    * at the same time would all be within it.
    */
-  admit(address: string | null): number | Promise<number>
+  admit(address: string | null): number | Promise<number | null>
   /** The look-up has ended, and was counted where it failed. */
   release(address: string | null): void
 }
+
+/** For a place: longer than one look-up, and short enough for whoever waits. */
+const PATIENCE_MS = 1000
 
 interface Window {
   failures: number
@@ -56,7 +60,13 @@ export function createFailureBudget(settings: FailureSettings): FailureBudget {
   }
   const places = createPlaces({
     secondsOver,
-    free: (group, taken) => taken + (failuresOf(group, clock.monotonicMs())?.failures ?? 0) < max,
+    // Where a limiter decides, the own count bounds no more than what is under way.
+    free: (group, taken) => {
+      const nowMs = clock.monotonicMs()
+      const failed = verdicts?.answering(nowMs) === true ? 0 : (failuresOf(group, nowMs)?.failures ?? 0)
+      return taken + failed < max
+    },
+    patienceMs: PATIENCE_MS,
   })
 
   return Object.freeze({

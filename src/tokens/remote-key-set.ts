@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
 import { fetchKeySet } from './fetch-key-set.ts'
 import { parseKeySet, type Keys, type KeySet, type PublicKey } from './key-set.ts'
 import type { Algorithm, RemoteSettings } from './settings.ts'
@@ -56,7 +57,8 @@ export function createRemoteKeySet(settings: RemoteSettings, algorithms: readonl
       return isCoolingDown() ? null : refresh().then((fetched) => (fetched ? keys : null))
     },
     ready: async (signal: AbortSignal) => {
-      if ((await unlessAborted(current(), signal)) === null) throw new Error('No usable key set could be fetched.')
+      if ((await unlessAborted(current(), signal, 'No key set was fetched in time.')) === null)
+        throw new Error('No usable key set could be fetched.')
     },
     health: () =>
       Object.freeze({
@@ -71,18 +73,4 @@ export function createRemoteKeySet(settings: RemoteSettings, algorithms: readonl
 /** A key that is published again stays the same object, and what was verified by it stays verified. */
 function isSame(old: PublicKey, fresh: PublicKey): boolean {
   return old.kid === fresh.kid && old.algorithm === fresh.algorithm && old.key.equals(fresh.key)
-}
-
-async function unlessAborted<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  let stop = () => {}
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }

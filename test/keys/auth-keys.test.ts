@@ -115,3 +115,37 @@ describe('auth.keys', () => {
     await auth.close()
   })
 })
+
+describe('a change', () => {
+  test('of a live key is not made on a test server, which keeps no journal', async () => {
+    const key = newKey()
+    const { auth, admin, store } = open(memoryKeyStore([recordOf(key, { id: 'key_live' })]))
+    const live = { name: 'KeyError', code: 'KEY_ENVIRONMENT' }
+    const request = { organizationId: 'org_1', name: 'x', scopes: [], by: 'ops' } as const
+    await expect(auth.keys.create({ ...request, environment: 'live' })).rejects.toMatchObject(live)
+    await expect(auth.keys.import({ ...request, key: newKey() })).rejects.toMatchObject(live)
+    await expect(auth.keys.rotate('key_live', { by: 'ops' })).rejects.toMatchObject(live)
+    await expect(auth.keys.revoke('key_live', { by: 'ops', reason: 'x' })).rejects.toMatchObject(live)
+    await expect(auth.keys.update('key_live', { by: 'ops', name: 'y' })).rejects.toMatchObject(live)
+    expect(await admin()).toEqual([])
+    expect(await store.list({})).toMatchObject([{ id: 'key_live', revokedAt: null, replacedBy: null, name: 'a key' }])
+  })
+
+  test('that the store may have made before it failed is an event with outcome error', async () => {
+    const memory = memoryKeyStore([recordOf(newKey('test'), { id: 'key_1' })])
+    const { auth, admin } = open({
+      ...memory,
+      update: async (...change) => {
+        await memory.update(...change)
+        throw new Error('connection lost')
+      },
+    })
+    await expect(auth.keys.revoke('key_1', { by: 'ops', reason: 'leaked' })).rejects.toThrow('connection lost')
+    expect(await auth.keys.revoke('key_1', { by: 'ops', reason: 'again' })).toMatchObject({
+      record: { revokedReason: 'leaked' },
+    })
+    expect(await admin()).toMatchObject([
+      { name: 'key.revoke', outcome: 'error', reason: 'store_unavailable', target: { keyId: 'key_1' } },
+    ])
+  })
+})

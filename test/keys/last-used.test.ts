@@ -25,6 +25,22 @@ const turn = () =>
   })
 
 describe('when a key was last used', () => {
+  test('lets the calls in between, where the store answers without giving way', async () => {
+    const clock = manualClock()
+    const { store, made } = writes(records(200))
+    const lastUsed = createLastUsed({ store, clock, entries: 1000 })
+    for (const id of ids(200)) lastUsed.note(id, START)
+    clock.advance(10_000)
+    const written = lastUsed.check()
+    let turns = 0
+    while (made.length < 200) {
+      await turn()
+      turns += 1
+    }
+    await written
+    expect(turns).toBeGreaterThanOrEqual(200 / 4)
+  })
+
   test('is written ten seconds later, the latest instant, once', async () => {
     const clock = manualClock()
     const { store, made, memory } = writes(records(1))

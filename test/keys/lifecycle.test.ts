@@ -57,7 +57,13 @@ describe('create', () => {
     })
     expect(await outcome(verifier, key)).toBe('ok')
     expect(changes).toEqual([
-      { name: 'key.create', record, by: 'ops@example.org', fields: ['name', 'scopes', 'allowedCidrs', 'expiresAt'] },
+      {
+        name: 'key.create',
+        record,
+        by: 'ops@example.org',
+        fields: ['name', 'scopes', 'allowedCidrs', 'expiresAt'],
+        outcome: 'success',
+      },
     ])
     expect(await keys.get(record.id)).toEqual(record)
   })
@@ -223,11 +229,27 @@ describe('a change that cannot be made', () => {
     expect([changes, await store.list({})]).toEqual([[], []])
   })
 
-  test("is the store's own error, and no change", async () => {
+  test("is the store's own error, and told as a change that may have been made", async () => {
     const error = new Error('disk full')
     const { keys, changes } = admin({ store: spied([], { insert: () => Promise.reject(error) }).store })
     await expect(keys.create(REQUEST)).rejects.toBe(error)
+    expect(changes).toMatchObject([{ name: 'key.create', by: REQUEST.by, outcome: 'error' }])
+  })
+
+  test.each([
+    ['a misspelt allowlist', { allowedCIDRs: ['10.0.0.0/8'] }, 'allowedCIDRs'],
+    ['a misspelt expiry', { expires: new Date(START + DAY) }, 'expires'],
+    ['the key of an import', { key: newKey() }, 'key'],
+  ])('create refuses %s: the key would be wider than meant', async (_what, more, member) => {
+    const { keys, changes } = admin()
+    await expect(keys.create({ ...REQUEST, ...more })).rejects.toMatchObject({ name: 'KeyError', member })
     expect(changes).toEqual([])
+  })
+
+  test('import refuses a member that it does not take', async () => {
+    const { environment: _, ...facts } = REQUEST
+    const request = { ...facts, key: newKey(), allowedCIDRs: ['10.0.0.0/8'] }
+    await expect(admin().keys.import(request)).rejects.toMatchObject({ name: 'KeyError', member: 'allowedCIDRs' })
   })
 
   test.each(['write', 'get', 'list'] as const)('is said to be one where the store cannot %s', async (what) => {

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import type { KeyRecord, KeyStore } from '../../src/keys/store.ts'
+import { memoryKeyStore } from '../../src/stores/memory.ts'
 import { manualClock, never, newKey, NO_FEED, outcome, recordOf, spied, START, verifierOf } from './parts.ts'
 
 const refuse = (): Promise<never> => Promise.reject(new Error('connection refused'))
@@ -96,7 +97,59 @@ describe('a store that is down', () => {
   })
 })
 
+describe('a store that is well, but has few connections', () => {
+  test('serves a burst of keys that nobody has cached, though they take longer together than one may', async () => {
+    const keys = Array.from({ length: 400 }, () => newKey())
+    const memory = memoryKeyStore(keys.map((key) => recordOf(key)))
+    const queue: (() => void)[] = []
+    let busy = 0
+    let most = 0
+    const connection = async () => {
+      if (busy === 10) await new Promise<void>((resolve) => queue.push(resolve))
+      else busy += 1
+    }
+    const release = () => {
+      const next = queue.shift()
+      if (next === undefined) busy -= 1
+      else next()
+    }
+    const find: KeyStore['find'] = async (lookup, context) => {
+      most = Math.max(most, busy + queue.length)
+      await connection()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      release()
+      return memory.find(lookup, context)
+    }
+    const verifier = verifierOf(spied([], { can: NO_FEED, find }).store, { timeoutMs: 100 })
+    const outcomes = await Promise.all(keys.map((key) => outcome(verifier, key)))
+    expect(new Set(outcomes)).toEqual(new Set(['ok']))
+    // Not more at once than it takes in turn.
+    expect(most).toBeLessThanOrEqual(32)
+  })
+})
+
 describe('a store that hangs', () => {
+  test('lets nobody wait for a turn that does not come: the rest fails with those that ran out', async () => {
+    const verifier = verifierOf(spied([], { can: NO_FEED, find: never }).store, { timeoutMs: 50 })
+    const started = performance.now()
+    const outcomes = await Promise.all(Array.from({ length: 200 }, () => outcome(verifier, newKey())))
+    expect(new Set(outcomes)).toEqual(new Set(['store_unavailable']))
+    expect(performance.now() - started).toBeLessThan(900)
+    await verifier.close()
+  })
+
+  test.each(['close', 'watch'] as const)(
+    'in %s does not hold up ready or close beyond their deadlines',
+    async (what) => {
+      const { store } = spied([], { [what]: never })
+      const verifier = verifierOf(store)
+      const started = performance.now()
+      await verifier.ready(AbortSignal.timeout(5000))
+      await verifier.close(50)
+      expect(performance.now() - started).toBeLessThan(3000)
+    },
+  )
+
   test('is answered for within the deadline, its question aborted', async () => {
     const key = newKey()
     const { store, become, signals } = fragile([recordOf(key)])

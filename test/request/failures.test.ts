@@ -96,6 +96,16 @@ describe('createFailureBudget', () => {
 })
 
 describe('with a limiter', () => {
+  test('that says within, failures of our own count do not make look-ups wait for one another', async () => {
+    const { budget } = budgetOf({ limiter: { consume: () => Promise.resolve() } })
+    fail(budget, '203.0.113.9', 50)
+    await settle()
+    expect([budget.admit('203.0.113.9'), budget.admit('203.0.113.9'), budget.admit('203.0.113.9')]).toEqual([0, 0, 0])
+    const fourth = budget.admit('203.0.113.9')
+    budget.release('203.0.113.9')
+    expect(await fourth).toBe(0)
+  })
+
   test('rate-limiter-flexible decides, by group, for as long as it says', async () => {
     const limiter = new RateLimiterMemory({ points: 5, duration: 30 })
     const { budget, clock } = budgetOf({ limiter })

@@ -8,6 +8,7 @@ function placesOf(max = 3) {
   const places = createPlaces({
     secondsOver: (group) => (failed(group) >= max ? 7 : 0),
     free: (group, taken) => failed(group) + taken < max,
+    patienceMs: 1000,
   })
   return { places, fail: (group: string) => failures.set(group, failed(group) + 1) }
 }
@@ -15,12 +16,16 @@ function placesOf(max = 3) {
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
 /** What each attempt was told so far; `null`: it waits. */
-function admit(places: ReturnType<typeof placesOf>['places'], times: number, group = 'a'): (number | null)[] {
-  const told: (number | null)[] = Array.from({ length: times }, () => null)
+function admit(
+  places: ReturnType<typeof placesOf>['places'],
+  times: number,
+  group = 'a',
+): (number | null | 'gave up')[] {
+  const told: (number | null | 'gave up')[] = Array.from({ length: times }, () => null)
   for (let index = 0; index < times; index += 1) {
     const answer = places.admit(group)
     if (typeof answer === 'number') told[index] = answer
-    else void answer.then((seconds) => (told[index] = seconds))
+    else void answer.then((seconds) => (told[index] = seconds ?? 'gave up'))
   }
   return told
 }
@@ -71,7 +76,16 @@ describe('createPlaces', () => {
   })
 
   test('lets one in even where no place is free by the count, so that nobody waits for nothing', () => {
-    const places = createPlaces({ secondsOver: () => 0, free: () => false })
+    const places = createPlaces({ secondsOver: () => 0, free: () => false, patienceMs: 1000 })
+    expect(places.admit('a')).toBe(0)
+  })
+
+  test('lets nobody wait for longer than anybody may, and forgets him', async () => {
+    const places = createPlaces({ secondsOver: () => 0, free: (_group, taken) => taken < 1, patienceMs: 20 })
+    const told = admit(places, 3)
+    await new Promise((resolve) => setTimeout(resolve, 40))
+    expect(told).toEqual([0, 'gave up', 'gave up'])
+    places.release('a')
     expect(places.admit('a')).toBe(0)
   })
 })
