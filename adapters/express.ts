@@ -35,7 +35,10 @@ export type {
   Principal,
   Scope,
   ScopeList,
+  ServerCaller,
+  ServerHandler,
 } from '../src/adapter-kit.ts'
+export { mount, type ExpressMount } from './express-mount.ts'
 export type { ExpressCoverageOptions } from './express-coverage.ts'
 
 declare global {

@@ -24,6 +24,7 @@ import {
   type Verdict,
 } from '../src/adapter-kit.ts'
 import { assertFastifyGuarded, fastifyInventory, watchRoutes } from './fastify-coverage.ts'
+import { takeOver, type FastifyReplyLike } from './fastify-reply.ts'
 
 export type {
   AuditHandle,
@@ -37,7 +38,11 @@ export type {
   Principal,
   Scope,
   ScopeList,
+  ServerCaller,
+  ServerHandler,
 } from '../src/adapter-kit.ts'
+export { mount, type FastifyMountInstance, type FastifyMountOptions, type FastifyMountPlugin } from './fastify-mount.ts'
+export type { FastifyReplyLike } from './fastify-reply.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -56,13 +61,6 @@ export interface FastifyRequestLike {
   readonly params: unknown
   readonly is404: boolean
   readonly routeOptions: { readonly url?: string | undefined; readonly handler?: unknown }
-}
-
-export interface FastifyReplyLike {
-  readonly raw: object
-  header(name: string, value: string): unknown
-  getHeaders(): Readonly<Record<string, number | string | string[] | undefined>>
-  hijack(): unknown
 }
 
 /** An `onRequest` hook of a route, in callback style, so that the body of a refused request is never parsed. */
@@ -178,16 +176,6 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, step }: { call: Call
   }
   takeOver(reply)
   if (verdict.kind === 'refuse') kit.send(verdict.exchange, verdict.answer)
-}
-
-/** Fastify keeps headers to itself until it answers; those that earlier hooks set (CORS) belong on our answer too. */
-function takeOver(reply: FastifyReplyLike): void {
-  reply.hijack()
-  const response = reply.raw as ServerResponse
-  if (response.headersSent) return
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined) response.setHeader(name, value)
-  }
 }
 
 /** A class: an object with closures in it costs each request several times as much. */

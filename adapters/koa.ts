@@ -38,7 +38,10 @@ export type {
   Principal,
   Scope,
   ScopeList,
+  ServerCaller,
+  ServerHandler,
 } from '../src/adapter-kit.ts'
+export { mount, type KoaMount, type KoaMountContext } from './koa-mount.ts'
 
 declare module 'koa' {
   interface DefaultState {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { auditHandle, createNotes, type AuditHandle } from './audit-notes.ts'
 import { houseOf, type Auth } from './auth.ts'
 import type { Answer } from './decision.ts'
@@ -21,12 +21,15 @@ import {
   type Requirement,
   type ScopeList,
 } from './requirement.ts'
+import { sendAnswer } from './send-answer.ts'
 
 export type { AuditHandle } from './audit-notes.ts'
 export type { Auth } from './auth.ts'
 export { passHeaders } from './guard.ts'
 export { ownMember } from './lib/own-member.ts'
 export type { Call, Place } from './exchange.ts'
+export { checkMountMethod, serverOf, type Serve } from './mount.ts'
+export type { ServerCaller, ServerHandler } from './server/handler.ts'
 export type { Verdict } from './guard.ts'
 export type { Principal } from './principal.ts'
 export type {
@@ -43,6 +46,7 @@ export {
   guardKind,
   inventoryOf,
   markGuard,
+  markMount,
   markPublic,
   notAnApplication,
   nothingSeen,
@@ -142,30 +146,6 @@ export function ownStrings(params: unknown): Readonly<Record<string, string>> {
 
 export function withoutTrailingSlash(template: string): string {
   return template.length > 1 && template.endsWith('/') ? template.slice(0, -1) : template
-}
-
-/** The documented body and headers, serialised here so that no schema, spacing or ETag of the host can change them. */
-function sendAnswer(
-  response: ServerResponse,
-  answer: Answer,
-  to: { house: House; requestId: string; head: boolean },
-): void {
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  const { code, message } = answer
-  const body = JSON.stringify({ error: { code, message, requestId: to.requestId, docsUrl: to.house.docsUrl } })
-  for (const name of ['content-encoding', 'etag', 'last-modified', 'transfer-encoding']) response.removeHeader(name)
-  response.writeHead(answer.status, {
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'X-Request-Id': to.requestId,
-    ...(answer.challenge === null ? {} : { 'WWW-Authenticate': answer.challenge }),
-    ...(answer.retryAfterSeconds === null ? {} : { 'Retry-After': String(answer.retryAfterSeconds) }),
-  })
-  response.end(to.head ? undefined : body)
 }
 
 /**

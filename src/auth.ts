@@ -7,6 +7,7 @@ import { parseOptions } from './options/parse-options.ts'
 import type { Principal } from './principal.ts'
 import type { AuthHealth } from './health.ts'
 import { healthOf } from './health.ts'
+import { createTokenAdmin, type TokenAdmin } from './token-admin.ts'
 import { verifyCredential, type CredentialVerdict, type VerifyContext } from './verify-credential.ts'
 
 /** How long `close` waits for open calls and the journal. */
@@ -24,6 +25,8 @@ export interface Auth {
   verify(credential: string, context: VerifyContext): Promise<CredentialVerdict>
   /** API keys: made, brought in, changed and looked up. Throws `StoreCapabilityError` where no key store is configured. */
   readonly keys: KeyAdmin
+  /** Access tokens: minted for API keys, and revoked one by one. */
+  readonly tokens: TokenAdmin
   readonly audit: {
     /** Every exchange closed so far is in the journal and has reached `onEvent` (on a test server: `onEvent` alone). */
     flush(): Promise<void>
@@ -54,6 +57,7 @@ export function createAuth(options: AuthOptions): Auth {
     health: () => healthOf(house),
     verify: (credential: string, context: VerifyContext) => verifyCredential(house, credential, context),
     keys: building.keyAdmin ?? NO_KEYS,
+    tokens: createTokenAdmin(house, building.revokeToken),
     audit: Object.freeze({ flush: () => flush(house) }),
     assertOrganization,
     close: () => (closed ??= close(building)),
@@ -88,6 +92,13 @@ async function ready({ house }: Building): Promise<void> {
         cause,
       })
     }),
+    house.revokedTokens?.ready().then((read) => {
+      if (read) return
+      throw new NotReadyError('STORE_UNREACHABLE', {
+        problem: 'The key store does not say which tokens are revoked.',
+        remedy: 'Check its address and that it runs.',
+      })
+    }),
     house.tokens?.ready(signal).catch((cause: unknown) => {
       throw new NotReadyError('JWKS_UNREACHABLE', {
         problem: 'No usable key set could be loaded.',
@@ -107,6 +118,7 @@ async function close({ house, shut }: Building): Promise<void> {
   shut()
   const started = performance.now()
   await house.tracker.idle(CLOSE_DEADLINE_MS)
+  house.revokedTokens?.stop()
   await house.recorder.close(Math.max(0, CLOSE_DEADLINE_MS - (performance.now() - started)))
   await house.keys?.close(Math.max(0, CLOSE_DEADLINE_MS - (performance.now() - started)))
 }

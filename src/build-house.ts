@@ -1,23 +1,31 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import type { AuditDraft } from './audit/event.ts'
 import { createJournalWriter } from './audit/journal/writer.ts'
 import { createPseudonyms } from './audit/pseudonym.ts'
 import { FHIR_PARAMETERS } from './audit/query-names.ts'
 import { createRecorder, type Recorder } from './audit/recorder.ts'
-import { ConfigError, NotReadyError } from './errors.ts'
+import {
+  buildTokens,
+  createRevocationRelay,
+  holdsRevocations,
+  tokenLimits,
+  type RevocationRelay,
+} from './build-tokens.ts'
+import { ConfigError, KeyError, NotReadyError } from './errors.ts'
 import type { House } from './house.ts'
+import { asked } from './keys/admin-parts.ts'
 import { createDigester, type Digester, type Pepper } from './keys/digest.ts'
 import { createKeyAdmin, type KeyAdmin, type KeyAdminChange } from './keys/lifecycle.ts'
 import { createKeyVerifier, type KeyVerifier } from './keys/verifier.ts'
 import { compileCidrs } from './lib/cidr.ts'
 import { randomHex } from './lib/ids.ts'
-import { checkUnique, keySetUrl } from './options/parse-options.ts'
-import type { ParsedOptions, ParsedTokens } from './options/parsed-options.ts'
+import { checkUnique } from './options/parse-options.ts'
+import type { ParsedOptions } from './options/parsed-options.ts'
 import { createFailureBudget, type FailureBudget } from './request/failures.ts'
 import type { TrustedProxies } from './request/transport.ts'
 import { scopeCatalogue, type ScopeCatalogue } from './scopes.ts'
-import { createTokenVerifier } from './tokens/verifier.ts'
-import type { TokenSettings } from './tokens/settings.ts'
+import type { TokenRevocation } from './token-admin.ts'
 import { createTracker } from './tracker.ts'
 
 /** What `createAuth` keeps to itself beside the house. */
@@ -25,6 +33,8 @@ export interface Building {
   readonly house: House
   /** `null`: no key store is configured. */
   readonly keyAdmin: KeyAdmin | null
+  /** `null`: no store is configured that can hold revocations of single tokens. */
+  readonly revokeToken: ((revocation: TokenRevocation) => Promise<void>) | null
   /** From now on every guard answers 503. */
   shut(): void
 }
@@ -34,7 +44,8 @@ export function buildHouse(options: ParsedOptions): Building {
   const catalogue = scopeCatalogue(options.scopes)
   const recorder = buildRecorder(options)
   const failures = createFailureBudget({ ...options.failures, clock: options.clock })
-  const keys = buildKeys(options, { catalogue, recorder, failures })
+  const relay = createRevocationRelay()
+  const keys = buildKeys(options, { catalogue, recorder, failures, relay })
   let closing = false
   const pseudonyms = createPseudonyms(options.audit.pseudonymKeys ?? [{ id: 'test', secret: randomBytes(32) }])
   const house: House = Object.freeze({
@@ -44,10 +55,7 @@ export function buildHouse(options: ParsedOptions): Building {
     https: options.transport.https,
     proxies: trustedProxies(options),
     keys: keys?.verifier ?? null,
-    tokens:
-      options.tokens === undefined
-        ? null
-        : buildTokens(options, options.tokens, { catalogue, keys: keys?.verifier ?? null }),
+    ...buildTokens(options, { catalogue, keys: keys?.verifier ?? null, relay }),
     failures,
     recorder,
     pseudonym: pseudonyms.of,
@@ -60,6 +68,7 @@ export function buildHouse(options: ParsedOptions): Building {
   return Object.freeze({
     house,
     keyAdmin: keys?.admin ?? null,
+    revokeToken: buildRevoke(options, house),
     shut: () => {
       closing = true
     },
@@ -89,7 +98,12 @@ function buildRecorder({ environment, audit, clock, service }: ParsedOptions): R
 
 function buildKeys(
   options: ParsedOptions,
-  { catalogue, recorder, failures }: { catalogue: ScopeCatalogue; recorder: Recorder; failures: FailureBudget },
+  {
+    catalogue,
+    recorder,
+    failures,
+    relay,
+  }: { catalogue: ScopeCatalogue; recorder: Recorder; failures: FailureBudget; relay: RevocationRelay },
 ): { verifier: KeyVerifier; admin: KeyAdmin } | null {
   const { keys, environment, clock } = options
   if (keys === undefined) return null
@@ -102,18 +116,16 @@ function buildKeys(
     clock,
     budget: failures,
     onRotationDue: keys.onRotationDue ?? null,
+    revocations: relay,
   })
   const admin = createKeyAdmin({
     store: keys.store,
     digester,
     catalogue,
     clock,
-    beforeChange: () => {
-      if (recorder.gate()) return
-      throw new NotReadyError('JOURNAL_NOT_WRITABLE', {
-        problem: 'A change of keys cannot be audited now.',
-        remedy: 'See auth.health().audit.',
-      })
+    beforeChange: (changed) => {
+      refuseUnaudited(recorder)
+      if (changed === 'live' && environment === 'test') throw liveKey()
     },
     onChange: (change) => recordChange(recorder, options, change),
     forgetMisses: verifier.forgetMisses,
@@ -121,6 +133,42 @@ function buildKeys(
     random: randomBytes,
   })
   return { verifier, admin }
+}
+
+/** A test server keeps no journal: nobody could prove what became of a live key. */
+function liveKey(): KeyError {
+  return new KeyError('KEY_ENVIRONMENT', 'environment', 'is live, and changes of live keys are made on a live server.')
+}
+
+/** A change that could not be audited is not made. */
+function refuseUnaudited(recorder: Recorder): void {
+  if (recorder.gate()) return
+  throw new NotReadyError('JOURNAL_NOT_WRITABLE', {
+    problem: 'A change cannot be audited now.',
+    remedy: 'See auth.health().audit.',
+  })
+}
+
+function buildRevoke(options: ParsedOptions, { recorder, revokedTokens }: House): Building['revokeToken'] {
+  const store = options.keys?.store
+  if (store === undefined || !holdsRevocations(options)) return null
+  const { maxLifetimeSeconds, toleranceSeconds } = tokenLimits(options)
+  return async ({ jti, expiresAt, by }) => {
+    refuseUnaudited(recorder)
+    // No token lives longer than this, nor is any taken for longer than the tolerance beyond its expiry.
+    const longest = options.clock.now() + (maxLifetimeSeconds + toleranceSeconds) * 1000
+    const until = Math.min(expiresAt ?? longest, longest) + toleranceSeconds * 1000
+    const draft = adminDraft(options, { name: 'token.revoke', by, jti, action: 'U', target: null, granted: [] })
+    try {
+      await asked(async () => store.revokeToken?.({ tokenId: jti, expiresAt: new Date(until) }))
+    } catch (error) {
+      // Nobody knows whether it was made: it does not go without its event.
+      recorder.record({ ...draft, outcome: 'error', reason: 'store_unavailable' })
+      throw error
+    }
+    revokedTokens?.add(jti, until)
+    recorder.record(draft)
+  }
 }
 
 function buildDigester(pepper: NonNullable<ParsedOptions['keys']>['pepper']): Digester {
@@ -137,56 +185,6 @@ function buildDigester(pepper: NonNullable<ParsedOptions['keys']>['pepper']): Di
     })
   }
   return createDigester(list)
-}
-
-function buildTokens(
-  options: ParsedOptions,
-  tokens: ParsedTokens,
-  { catalogue, keys }: { catalogue: ScopeCatalogue; keys: KeyVerifier | null },
-): NonNullable<House['tokens']> {
-  const canGet = options.keys?.store.can.get === true
-  const mode = tokens.issuingKeyCheck ?? (canGet ? 'named' : 'never')
-  try {
-    return createTokenVerifier({
-      settings: tokenSettings(tokens),
-      environment: options.environment,
-      catalogue,
-      clock: options.clock,
-      cacheEntries: options.keys?.cacheEntries ?? 100_000,
-      issuingKey: mode === 'never' || keys === null ? null : { mode, check: keys.issuingKey },
-    })
-  } catch (error) {
-    if (error instanceof ConfigError) throw error
-    throw new ConfigError('CONFIG_INVALID', 'tokens.jwks', {
-      problem: 'holds no usable key.',
-      remedy: 'Give public keys that fit tokens.algorithms.',
-    })
-  }
-}
-
-function tokenSettings(tokens: ParsedTokens): TokenSettings {
-  const { jwks } = tokens
-  return {
-    issuer: tokens.issuer,
-    audience: typeof tokens.audience === 'string' ? [tokens.audience] : tokens.audience,
-    algorithms: tokens.algorithms,
-    types: tokens.types,
-    clockToleranceSeconds: tokens.clockToleranceSeconds,
-    maxLifetimeSeconds: tokens.maxLifetimeSeconds,
-    claims: tokens.claims,
-    jwks:
-      typeof jwks === 'string' || jwks instanceof URL
-        ? {
-            kind: 'remote',
-            url: keySetUrl(jwks),
-            cooldownSeconds: tokens.jwksCooldownSeconds,
-            maxAgeSeconds: tokens.jwksMaxAgeSeconds,
-            maxStaleSeconds: tokens.jwksMaxStaleSeconds,
-            timeoutMs: tokens.jwksTimeoutMs,
-            fetch: tokens.fetch ?? fetch,
-          }
-        : { kind: 'local', keys: jwks.keys },
-  }
 }
 
 function trustedProxies({ transport }: ParsedOptions): TrustedProxies {
@@ -217,18 +215,32 @@ function forwardedWarning({ transport }: ParsedOptions): () => void {
   }
 }
 
-function recordChange(recorder: Recorder, options: ParsedOptions, { name, record, by, fields }: KeyAdminChange): void {
-  recorder.record({
+function recordChange(recorder: Recorder, options: ParsedOptions, change: KeyAdminChange): void {
+  const { name, record, by, fields, outcome } = change
+  const action = name === 'key.create' || name === 'key.import' ? 'C' : 'U'
+  const target = { keyId: record.id, org: record.organizationId, fields }
+  const draft = adminDraft(options, { name, by, jti: null, action, target, granted: record.scopes })
+  recorder.record(outcome === 'success' ? draft : { ...draft, outcome, reason: 'store_unavailable' })
+}
+
+interface AdminFacts extends Pick<AuditDraft, 'name' | 'action' | 'target'> {
+  readonly by: string
+  readonly jti: string | null
+  readonly granted: readonly string[]
+}
+
+function adminDraft({ clock }: ParsedOptions, { name, by, jti, action, target, granted }: AdminFacts): AuditDraft {
+  return {
     kind: 'admin',
     name,
-    time: options.clock.now(),
+    time: clock.now(),
     durationMs: 0,
     outcome: 'success',
     reason: null,
-    action: name === 'key.create' || name === 'key.import' ? 'C' : 'U',
-    actor: { kind: 'none', org: null, keyId: null, sub: null, jti: null, graceEnds: null, by },
-    target: { keyId: record.id, org: record.organizationId, fields },
-    scopes: { granted: record.scopes, required: [] },
+    action,
+    actor: { kind: 'none', org: null, keyId: null, sub: null, jti, graceEnds: null, by },
+    target,
+    scopes: { granted, required: [] },
     client: { ip: null, via: 0 },
     http: null,
     requestId: null,
@@ -238,5 +250,5 @@ function recordChange(recorder: Recorder, options: ParsedOptions, { name, record
     delivered: null,
     part: null,
     count: 1,
-  })
+  }
 }

@@ -132,3 +132,40 @@ export class CoverageError extends Error {
     this.routes = routes
   }
 }
+
+export type ExchangeErrorCode = 'EXCHANGE_REFUSED' | 'EXCHANGE_UNAVAILABLE' | 'EXCHANGE_INVALID'
+
+/**
+ * An API key could not be exchanged for a token: the issuer refused, cannot be reached at the moment, or answered with
+ * something that is no token. Never holds the key or a token. It has no `status`: frameworks answer with an error's status,
+ * and an issuer's 401 about this server's key says nothing about who called this server.
+ */
+export class ExchangeError extends Error {
+  override readonly name = 'ExchangeError'
+  readonly code: ExchangeErrorCode
+  /** The HTTP status that the issuer answered with; `null`: no answer. */
+  readonly issuerStatus: number | null
+  /** The issuer's own code, such as `UNAUTHORIZED`; `null` where it sent none that can be shown. */
+  readonly issuerCode: string | null
+  /** By which the issuer finds the exchange in its logs; `null` where it sent none that can be shown. */
+  readonly requestId: string | null
+  /** When to ask again, where that is worth while (`EXCHANGE_UNAVAILABLE`); nothing is sent before. */
+  readonly retryAfterSeconds: number | null
+  readonly remedy: string
+  readonly docsUrl: string = DOCS_URL
+
+  constructor(
+    code: ExchangeErrorCode,
+    details: Pick<ExchangeError, 'issuerStatus' | 'issuerCode' | 'requestId' | 'retryAfterSeconds' | 'remedy'> & {
+      readonly problem: string
+    },
+  ) {
+    super(`${details.problem} ${details.remedy}`)
+    this.code = code
+    this.issuerStatus = details.issuerStatus
+    this.issuerCode = details.issuerCode
+    this.requestId = details.requestId
+    this.retryAfterSeconds = details.retryAfterSeconds
+    this.remedy = details.remedy
+  }
+}

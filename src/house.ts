@@ -1,10 +1,12 @@
 import type { Recorder } from './audit/recorder.ts'
 import type { KeyVerifier } from './keys/verifier.ts'
+import type { Issuer } from './issuer.ts'
 import type { Clock } from './lib/clock.ts'
 import type { Environment } from './principal.ts'
 import type { FailureBudget } from './request/failures.ts'
 import type { TrustedProxies } from './request/transport.ts'
 import type { ScopeCatalogue } from './scopes.ts'
+import type { RevokedTokens } from './tokens/revoked-tokens.ts'
 import type { TokenVerifier } from './tokens/verifier.ts'
 import type { Tracker } from './tracker.ts'
 
@@ -18,6 +20,12 @@ export interface House {
   /** `null`: this kind of credential is not configured. */
   readonly keys: KeyVerifier | null
   readonly tokens: TokenVerifier | null
+  /** `null`: this `auth` mints no tokens. */
+  readonly issuer: Issuer | null
+  /** What tokens are introspected with: `tokens`, or else the issuer's own. */
+  readonly introspected: TokenVerifier | null
+  /** `null`: the store holds no revocations of single tokens, or nothing here asks for them. */
+  readonly revokedTokens: RevokedTokens | null
   readonly failures: FailureBudget
   readonly recorder: Recorder
   readonly pseudonym: (organizationId: string, patientId: string) => string

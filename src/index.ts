@@ -16,6 +16,7 @@ export type { Reason } from './decision.ts'
 export {
   ConfigError,
   CoverageError,
+  ExchangeError,
   GuardError,
   KeyError,
   KeyStateError,
@@ -24,10 +25,13 @@ export {
   StoreCapabilityError,
   StoreConflict,
   type ConfigErrorCode,
+  type ExchangeErrorCode,
   type KeyErrorCode,
   type KeyStateCode,
   type NotReadyCode,
 } from './errors.ts'
+export { exchangeKey, type ShortLivedToken, type ExchangeKeyOptions, type KeyExchange } from './exchange-key.ts'
+export type { ExchangeToken, TokenExchange } from './exchange-token.ts'
 export type { AuthHealth } from './health.ts'
 export type { KeyChanges, RevokeKey, RotateKey, UpdateKey } from './keys/key-change.ts'
 export type { CreateKey, ImportKey, KeyAdmin, ListKeys } from './keys/lifecycle.ts'
@@ -41,10 +45,13 @@ export type {
   AuthOptions,
   FailureLimiter,
   FailuresOptions,
+  IssuingOptions,
   JsonWebKeyLike,
   KeysOptions,
   NamedSecret,
+  PrivateSigningKey,
   ServiceOptions,
+  SigningKey,
   TokensOptions,
   TransportOptions,
 } from './options/auth-options.ts'
@@ -69,4 +76,6 @@ export {
 } from './scopes.ts'
 export { memoryKeyStore } from './stores/memory.ts'
 export type { KeySetHealth } from './tokens/key-set.ts'
+export type { TokenAdmin } from './token-admin.ts'
+export type { RevokeToken } from './token-request.ts'
 export type { CredentialVerdict as Verdict, VerifyContext } from './verify-credential.ts'

@@ -88,7 +88,7 @@ function refuseEarly(
   return credential.ok || credential.reason !== 'credential_duplicate' ? null : credential
 }
 
-function transportOf(house: House, request: IncomingMessage): Exchange['transport'] {
+export function transportOf(house: House, request: IncomingMessage): Exchange['transport'] {
   const { socket } = request
   const transport = readTransport(
     {

@@ -45,6 +45,8 @@ export type Principal = ApiKeyPrincipal | AccessTokenPrincipal
 /** Client addresses that a key may be used from. */
 export interface Allowlist {
   holds(address: string): boolean
+  /** CIDR blocks and single addresses, as they were given; whoever passes an allowlist on must have them. */
+  readonly rules?: readonly string[] | undefined
 }
 
 /** What a verifier establishes, before anything is public. */

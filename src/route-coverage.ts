@@ -3,8 +3,20 @@ import { ownMember } from './lib/own-member.ts'
 import { CoverageError, GuardError } from './errors.ts'
 import type { Requirement } from './requirement.ts'
 
-/** What guards ask for on one route: `mixed` is more than one list of scopes, of which at least one is "any of". */
-export type GuardMode = 'all' | 'any' | 'mixed' | 'identity' | 'optional' | 'organization' | 'catch-all' | 'public'
+/**
+ * What guards ask for on one route: `mixed` is more than one list of scopes, of which at least one is "any of"; `mount` is
+ * a handler of ours that asks for what it needs by itself.
+ */
+export type GuardMode =
+  | 'all'
+  | 'any'
+  | 'mixed'
+  | 'identity'
+  | 'optional'
+  | 'organization'
+  | 'catch-all'
+  | 'mount'
+  | 'public'
 
 /** A route as its framework has it, and what stands before its first handler. */
 export interface GuardedRoute {
@@ -34,7 +46,7 @@ export interface CoverageOptions {
 }
 
 interface GuardMark {
-  readonly kind: Requirement['kind'] | 'public'
+  readonly kind: Requirement['kind'] | 'mount' | 'public'
   readonly scopes: readonly string[]
   readonly optional: boolean
   readonly phi: Requirement['phi']
@@ -53,6 +65,12 @@ export function markGuard<T extends object>(handle: T, { kind, scopes, optional,
 /** Makes what `publicRoute(reason)` gives readable for coverage; gives back the function itself. */
 export function markPublic<T extends object>(handle: T, reason: string): T {
   marks.set(handle, Object.freeze({ kind: 'public', scopes: [], optional: false, phi: null, reason }))
+  return handle
+}
+
+/** Makes what `mount(handler)` gives readable for coverage; gives back the function itself. */
+export function markMount<T extends object>(handle: T): T {
+  marks.set(handle, Object.freeze({ kind: 'mount', scopes: [], optional: false, phi: false, reason: null }))
   return handle
 }
 
@@ -204,7 +222,7 @@ function modeOf(counted: readonly GuardMark[]): GuardMode | null {
     if (!lists.includes('any-scope')) return 'all'
     return lists.length === 1 ? 'any' : 'mixed'
   }
-  const modes = ['catch-all', 'organization', 'identity', 'optional', 'public'] as const
+  const modes = ['catch-all', 'organization', 'identity', 'optional', 'mount', 'public'] as const
   return modes.find((mode) => kinds.includes(mode)) ?? null
 }
 

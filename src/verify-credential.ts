@@ -1,7 +1,6 @@
-import type { AuditDraft } from './audit/event.ts'
+import { authDraft } from './auth-event.ts'
 import { answerTo, deny, type Denial, type Reason } from './decision.ts'
 import { GuardError } from './errors.ts'
-import { actorOf, deniedOutcome } from './exchange-event.ts'
 import { nameExposedKey } from './exposed-key.ts'
 import type { House } from './house.ts'
 import { identify } from './identify.ts'
@@ -51,7 +50,9 @@ async function verified(house: House, credential: string, checked: CheckedContex
   const found = await examine(house, credential, checked)
   const identity = found.ok ? found : null
   const denial = found.ok ? (decide(found, checked) ?? denyUnaudited(house)) : found
-  house.recorder.record(draftOf(house, { ...checked, time, startedMs, identity, denial }))
+  const { address, scopes: required, operation } = checked
+  const facts = { time, startedMs, identity, denial, address, required, operation }
+  house.recorder.record(authDraft(house, { name: 'verify', ...facts, requestId: null, tokenId: null }))
   // Its event may have been the first that could not be written.
   const answered = denial ?? denyUnaudited(house)
   return identity !== null && answered === null
@@ -110,36 +111,4 @@ function refusal(denial: Denial): CredentialVerdict {
     reason: denial.reason,
     ...(retryAfterSeconds === null ? {} : { retryAfterSeconds }),
   })
-}
-
-type Facts = CheckedContext & {
-  readonly time: number
-  readonly startedMs: number
-  readonly identity: Identity | null
-  readonly denial: Denial | null
-}
-
-function draftOf(house: House, facts: Facts): AuditDraft {
-  const { identity, denial } = facts
-  return {
-    kind: 'auth',
-    name: 'verify',
-    time: facts.time,
-    durationMs: house.clock.monotonicMs() - facts.startedMs,
-    outcome: denial === null ? 'success' : deniedOutcome(denial),
-    reason: denial?.reason ?? null,
-    action: 'E',
-    actor: actorOf(identity, denial),
-    target: null,
-    scopes: { granted: identity === null ? [] : [...identity.scopes], required: facts.scopes },
-    client: { ip: facts.address, via: 0 },
-    http: null,
-    requestId: null,
-    operation: facts.operation,
-    purpose: null,
-    phi: null,
-    delivered: null,
-    part: null,
-    count: 1,
-  }
 }

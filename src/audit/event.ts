@@ -8,6 +8,9 @@ export type AuditAction = 'C' | 'R' | 'U' | 'D' | 'E'
 export type AuditName =
   | 'request'
   | 'verify'
+  | 'token.exchange'
+  | 'token.introspect'
+  | 'token.revoke'
   | 'key.create'
   | 'key.import'
   | 'key.rotate'
@@ -22,10 +25,11 @@ export interface AuditActor {
   readonly org: string | null
   readonly keyId: string | null
   readonly sub: string | null
+  /** The token that was presented; of `token.exchange` the one that was minted, of `token.revoke` the one that was revoked. */
   readonly jti: string | null
   /** ISO 8601: the rotated key that was used is valid strictly before this. */
   readonly graceEnds: string | null
-  /** Who changed a key, of `admin` events. */
+  /** Who made the change, of `admin` events. */
   readonly by: string | null
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import { createTurns } from './turns.ts'
 
 type Question<T> = (signal: AbortSignal) => Promise<T>
 
@@ -19,91 +20,88 @@ const AT_ONCE = 32
 /** How long one may wait for its turn, as long as the store answers. */
 const PATIENCE_MS = 1000
 
+/** What is known of the store: whether it answers, and who it has not answered. */
+function createReach(clock: Clock) {
+  const hanging = new Set<AbortController>()
+  let lastProbe = Number.NEGATIVE_INFINITY
+  let failed = false
+  return {
+    isHanging: () => hanging.size > 0,
+    isWell: () => !failed && hanging.size === 0,
+    /** While one hangs, one probe a second. */
+    mayAsk: () => {
+      if (hanging.size === 0) return true
+      if (clock.monotonicMs() - lastProbe < PROBE_MS) return false
+      lastProbe = clock.monotonicMs()
+      return true
+    },
+    ranOut: (question: AbortController) => {
+      hanging.add(question)
+      lastProbe = clock.monotonicMs()
+      failed = true
+    },
+    /** It came back after all. */
+    cameBack: (question: AbortController) => void hanging.delete(question),
+    answered: (well: boolean, probe: boolean) => {
+      failed = !well
+      if (well && probe) hanging.clear()
+    },
+  }
+}
+
 /**
  * Puts a deadline on every question to a store. While one that ran out is still unsettled, the others fail at once but
  * for one probe a second: a hanging engine must not fill its pool with questions that nobody waits for. A probe that is
  * answered ends this, also where the question that ran out never settles.
  */
 export function createAsker(timeoutMs: number, clock: Clock): Asker {
-  const hanging = new Set<AbortController>()
+  const reach = createReach(clock)
   const open = new Set<() => void>()
-  const waiting = new Set<() => void>()
-  let lastProbe = Number.NEGATIVE_INFINITY
-  let failed = false
+  const turns = createTurns(AT_ONCE, PATIENCE_MS, () => open.size)
   let stopped = false
 
-  const mayAsk = () => {
-    if (stopped) return false
-    if (hanging.size === 0) return true
-    if (clock.monotonicMs() - lastProbe < PROBE_MS) return false
-    lastProbe = clock.monotonicMs()
-    return true
-  }
-  const ranOut = (controller: AbortController) => {
-    hanging.add(controller)
-    lastProbe = clock.monotonicMs()
-    failed = true
-  }
-  const settled = (answered: boolean, probe: boolean) => {
-    failed = !answered
-    if (answered && probe) hanging.clear()
-  }
-
   const begin = <T extends string | object>(question: Question<T>, resolve: (value: T | null) => void): void => {
-    if (!mayAsk()) return resolve(null)
-    const probe = hanging.size > 0
+    if (stopped || !reach.mayAsk()) return resolve(null)
+    const probe = reach.isHanging()
     const controller = new AbortController()
     const end = (value: T | null) => {
       stopTimer()
       open.delete(leave)
       resolve(value)
-      for (const enter of waiting) if (open.size < AT_ONCE) enter()
+      turns.free()
     }
     const leave = () => {
       end(null)
       controller.abort()
     }
     const stopTimer = startDeadline(timeoutMs, () => {
-      ranOut(controller)
+      reach.ranOut(controller)
       leave()
     })
     open.add(leave)
     const settle = (value: T | null) => {
-      hanging.delete(controller)
+      reach.cameBack(controller)
       if (controller.signal.aborted) return
-      settled(value !== null, probe)
+      reach.answered(value !== null, probe)
       end(value)
     }
     const asked = async () => question(controller.signal)
     asked().then(settle, () => settle(null))
   }
-  const wait = <T extends string | object>(question: Question<T>, resolve: (value: T | null) => void): void => {
-    const enter = () => {
-      clearTimeout(timer)
-      waiting.delete(enter)
-      begin(question, resolve)
-    }
-    const timer = setTimeout(() => {
-      waiting.delete(enter)
-      resolve(null)
-    }, PATIENCE_MS)
-    waiting.add(enter)
-  }
-
   return Object.freeze({
     ask: <T extends string | object>(question: Question<T>): Promise<T | null> =>
       new Promise((resolve) => {
-        if (open.size < AT_ONCE) begin(question, resolve)
-        else wait(question, resolve)
+        turns.take(
+          () => begin(question, resolve),
+          () => resolve(null),
+        )
       }),
-    seen: (answered: boolean) => {
-      failed = !answered
-    },
-    reachable: () => !failed && hanging.size === 0,
+    seen: (answered: boolean) => reach.answered(answered, false),
+    reachable: reach.isWell,
     stop: () => {
       stopped = true
       for (const leave of open) leave()
-      for (const enter of waiting) enter()
+      turns.flush()
     },
   })
 }

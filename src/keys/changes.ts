@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import { ownMember } from '../lib/own-member.ts'
 import { createFlights, type Flight } from './flights.ts'
 import type { KeyChange, KeyStore } from './store.ts'
 
@@ -24,6 +25,8 @@ export interface Changes {
 export interface ChangeListener {
   /** A key was changed, by whomever. */
   changed(keyId: string): void
+  /** A single token was revoked, by whomever. */
+  tokenRevoked(tokenId: string): void
   /** The feed is up, from now on. */
   resumed(): void
 }
@@ -59,8 +62,8 @@ export function createChanges(store: KeyStore, clock: Clock, listener: ChangeLis
       else state = 'lost'
       return
     }
-    const keyId = keyIdOf(change)
-    if (keyId !== null) changed(keyId)
+    pass(change, 'keyId', changed)
+    pass(change, 'tokenId', listener.tokenRevoked)
   }
   const connect = async () => {
     try {
@@ -104,8 +107,7 @@ async function leaveQuietly(unsubscribe: (() => Promise<void>) | null): Promise<
   }
 }
 
-function keyIdOf(change: unknown): string | null {
-  if (typeof change !== 'object' || change === null || !Object.hasOwn(change, 'keyId')) return null
-  const keyId: unknown = Reflect.get(change, 'keyId')
-  return typeof keyId === 'string' ? keyId : null
+function pass(change: unknown, member: 'keyId' | 'tokenId', on: (id: string) => void): void {
+  const id = ownMember(change, member)
+  if (typeof id === 'string') on(id)
 }

@@ -33,6 +33,9 @@ export interface LookUpSettings {
   readonly clock: Clock
 }
 
+/** Where other keys change all the time: it was not there at a moment after the call had come. True, but not to be kept. */
+const TRUE_FOR_A_MOMENT = 'key_unknown'
+
 /** How often a question is put whose answer was overtaken by a change. */
 const MAX_ROUNDS = 3
 
@@ -46,11 +49,8 @@ export function createLookUps({ asker, changes, cache, catalogue, clock }: LookU
       cache.miss(slot, asked.askedAt)
       return 'key_unknown'
     }
-    const cached = Object.freeze({
-      identity: identityOf(record, catalogue),
-      revoked: record.revokedAt !== null,
-      ...asked,
-    })
+    const identity = identityOf(record, catalogue)
+    const cached = Object.freeze({ identity, revoked: record.revokedAt !== null, ...asked })
     cache.put(slot, cached)
     return cached
   }
@@ -66,8 +66,7 @@ export function createLookUps({ asker, changes, cache, catalogue, clock }: LookU
     if (signal.aborted) return 'store_unavailable'
     const record = answer === null ? null : readAnswer(answer, question)
     if (flight.overtaken(record === null || record === 'broken' ? null : record.id)) {
-      // Where other keys change all the time: it was not there at a moment after the call had come. True, but not to be kept.
-      return isLast && record === null && !flight.feedChanged() ? 'key_unknown' : null
+      return isLast && record === null && !flight.feedChanged() ? TRUE_FOR_A_MOMENT : null
     }
     return record === 'broken'
       ? 'store_invalid_record'

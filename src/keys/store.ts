@@ -1,3 +1,5 @@
+import { ConfigError } from '../errors.ts'
+import { ownMember } from '../lib/own-member.ts'
 import type { KeyRecord } from './stored-record.ts'
 
 /** What a store rejects with; part of the port, so that a driver needs nothing else. */
@@ -63,4 +65,62 @@ export interface KeyStore {
   ready?(signal: AbortSignal): Promise<void>
   /** Closes what the store opened itself. */
   close?(): Promise<void>
+}
+
+/** Which records `list` gives. */
+export type KeyQuery = Parameters<KeyStore['list']>[0]
+
+/** A token that no server takes any more, and when it would have expired. */
+export type TokenRevocation = Parameters<NonNullable<KeyStore['revokeToken']>>[0]
+
+/** How long a revocation is kept beyond the token's expiry: where a clock is behind, the token still passes. */
+export const KEPT_BEYOND_MS = 3_600_000
+
+/** What one server tells the others: which key or token has changed, nothing of what it is. */
+export type ChangeNotice = Exclude<KeyChange, string>
+
+export function textOfNotice(notice: ChangeNotice): string {
+  return JSON.stringify(notice)
+}
+
+/** `null`: it is none, such as a heartbeat, or what a later version may tell. */
+export function noticeOfText(text: string): ChangeNotice | null {
+  const message = parsed(text)
+  const keyId = ownMember(message, 'keyId')
+  if (typeof keyId === 'string') return { keyId }
+  const tokenId = ownMember(message, 'tokenId')
+  return typeof tokenId === 'string' ? { tokenId } : null
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+/**
+ * The options of a store by name, own members alone: what every object inherits is no option.
+ * @throws {ConfigError} where they are no object, or one has none of the `names`.
+ */
+export function readStoreOptions(
+  store: string,
+  options: unknown,
+  names: readonly string[],
+): ReadonlyMap<string, unknown> {
+  const expected = names.map((name) => `\`${name}\``).join(', ')
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigError(options === undefined ? 'CONFIG_MISSING' : 'CONFIG_INVALID', `${store}.options`, {
+      problem: options === undefined ? 'is missing.' : 'is no object.',
+      remedy: `Give an object with ${expected}.`,
+    })
+  }
+  const own = new Map<string, unknown>(Object.entries(options))
+  const unknown = [...own.keys()].find((name) => !names.includes(name))
+  if (unknown === undefined) return own
+  throw new ConfigError('CONFIG_UNKNOWN_OPTION', `${store}.${unknown}`, {
+    problem: 'is no option.',
+    remedy: `Check its spelling: there is ${expected}.`,
+  })
 }

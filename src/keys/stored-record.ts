@@ -54,10 +54,20 @@ export function recordOfText(text: string): KeyRecord {
   return members as unknown as KeyRecord
 }
 
-/** A record with a change in it. Its id and digest are what it is, and no change touches them. */
+/**
+ * A record with a change in it. Its id and digest are what it is, and no change touches them; when and why it was revoked
+ * first is evidence, and stays; when it was last used never goes back, though servers write it in any order.
+ */
 export function changedRecord(record: KeyRecord, change: Partial<KeyRecord>): KeyRecord {
-  const { id, digest } = record
-  return { ...record, ...change, id, digest }
+  const { id, digest, revokedAt, revokedReason } = record
+  const ended = revokedAt instanceof Date ? { revokedAt, revokedReason } : {}
+  const lastUsedAt = laterOf(record.lastUsedAt, change.lastUsedAt ?? null)
+  return { ...record, ...change, ...ended, lastUsedAt, id, digest }
+}
+
+function laterOf(a: Date | null, b: Date | null): Date | null {
+  if (a === null || b === null) return a ?? b
+  return b > a ? b : a
 }
 
 /** Whether a change says no more than when the key was last used: nobody has to hear of it. */

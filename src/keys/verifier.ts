@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
 import { deny, type Denial } from '../decision.ts'
 import type { Clock } from '../lib/clock.ts'
+import { settledWithin } from '../lib/settled-within.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { Environment, Identity } from '../principal.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import { createAsker } from './asker.ts'
@@ -12,12 +14,13 @@ import { createKeyCache, slotById, type CachedKey } from './key-cache.ts'
 import { createKnownKeys, type CacheTimes, type KnownKeys } from './known-keys.ts'
 import { createLookUps, type LookedUp, type LookUps, type Question } from './look-up.ts'
 import { isKeyId, statusOf } from './record.ts'
+import { createRevocationReader, type RevocationListener, type StoredRevocation } from './revocations.ts'
 import type { KeyRecord, KeyStore } from './store.ts'
 
 /** Failed attempts by client address: those that cost a look-up or a cached miss are counted, and bound what may come. */
 export interface AttemptBudget {
-  /** Before a look-up. 0: it may start, and holds a place until `release`; else the seconds until the budget is whole again. */
-  admit(address: string | null): number | Promise<number>
+  /** Before a look-up. 0: it may start, and holds a place until `release`; else the seconds until the budget is whole again; `null`: it waited too long. */
+  admit(address: string | null): number | Promise<number | null>
   release(address: string | null): void
   count(address: string | null): void
 }
@@ -38,8 +41,12 @@ export interface KeysHealth {
 export interface KeyVerifier {
   /** Synchronous where the key is cached; a denial is a value; never rejects. `address` is the client's, `null` if unknown. */
   verify(key: string, address: string | null): Found | Promise<Found>
+  /** As `verify`, for somebody who has shown a good key of his own and asks about another: no budget bounds that. */
+  introspect(key: string): Found | Promise<Found>
   /** Whether the key with this id may still vouch for the tokens issued to it; cached like a key. Never rejects. */
   issuingKey(id: string): IssuingKeyState | Promise<IssuingKeyState>
+  /** The single tokens that the store holds as revoked; `null`: no usable answer in time. Never rejects. */
+  revokedTokens(): Promise<readonly StoredRevocation[] | null>
   /** A key that was just made must not be answered from the miss cache. */
   forgetMisses(): void
   /** A key was changed: what is cached of it is dropped, and what is being looked up is asked again. */
@@ -62,6 +69,8 @@ export interface KeyVerifierSettings extends CacheTimes {
   readonly timeoutMs: number
   readonly budget: AttemptBudget
   readonly onRotationDue: ((records: readonly KeyRecord[]) => void) | null
+  /** Told of single tokens that are revoked. */
+  readonly revocations?: RevocationListener | undefined
 }
 
 type Found = Identity | Denial
@@ -70,12 +79,18 @@ type Found = Identity | Denial
 type OnUse = (keyId: string, now: number) => void
 
 const CLOSE_DEADLINE_MS = 1000
+const FEED_PATIENCE_MS = 1000
+const LATE = 'The key store did not answer in time.'
 
 const UNKNOWN: Denial = deny('key_unknown', 'api-key', { cost: true })
+
+/** Of somebody who has an identity: his questions are bounded like all his other calls, by whoever serves him. */
+const UNBOUNDED: AttemptBudget = Object.freeze({ admit: () => 0, release: () => undefined, count: () => undefined })
 
 /** Verifies API keys against a store: from memory where the key was looked up lately, else by one look-up at a time. */
 export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
   const { store, clock, catalogue } = settings
+  const listener = Object.hasOwn(settings, 'revocations') ? settings.revocations : undefined
   const cache = createKeyCache(settings.cacheEntries)
   const asker = createAsker(settings.timeoutMs, clock)
   const changes = createChanges(store, clock, {
@@ -83,14 +98,23 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
       // A key that is not known here may be one that was missed.
       if (!cache.drop(keyId)) cache.forgetMisses()
     },
-    resumed: cache.forgetMisses,
+    tokenRevoked: (tokenId) => listener?.revoked(tokenId),
+    resumed: () => {
+      cache.forgetMisses()
+      listener?.resumed()
+    },
   })
   const known = createKnownKeys({ cache, clock, times: settings, epoch: changes.epoch })
   const lookUps = createLookUps({ asker, changes, cache, catalogue, clock })
   const background = createKeyBackground({ ...settings, entries: settings.cacheEntries })
+  const revocations = createRevocationReader(settings, changes)
+  const parts = { known, lookUps, onUse: background.used }
+  const introspect = createVerify({ ...settings, budget: UNBOUNDED }, parts)
 
   return Object.freeze({
-    verify: createVerify(settings, { known, lookUps, onUse: background.used }),
+    verify: createVerify(settings, parts),
+    introspect: (key: string) => introspect(key, null),
+    revokedTokens: revocations.read,
     issuingKey: createIssuingKey(settings, known, lookUps),
     forgetMisses: () => {
       cache.forgetMisses()
@@ -98,12 +122,14 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
     },
     forget: changes.changed,
     ready: async (signal: AbortSignal) => {
-      const reached = Promise.all([reach(settings, signal), changes.subscribe()])
-      await unlessAborted(reached, signal).catch((error: unknown) => {
+      // Without a feed the cache falls back to its short time; that is no reason not to start.
+      const feed = settledWithin(changes.subscribe(), FEED_PATIENCE_MS)
+      await unlessAborted(reach(settings, signal), signal, LATE).catch((error: unknown) => {
         asker.seen(false)
         throw error
       })
       asker.seen(true)
+      await feed
       await background.start()
     },
     health: () =>
@@ -116,9 +142,12 @@ export function createKeyVerifier(settings: KeyVerifierSettings): KeyVerifier {
       }),
     close: async (deadlineMs = CLOSE_DEADLINE_MS) => {
       asker.stop()
-      await background.stop(deadlineMs)
-      await changes.stop()
-      if (typeof store.close === 'function') await store.close()
+      revocations.stop()
+      const end = performance.now() + deadlineMs
+      const rest = () => Math.max(0, end - performance.now())
+      await background.stop(rest())
+      await settledWithin(changes.stop(), rest())
+      if (typeof store.close === 'function') await settledWithin(store.close(), rest())
     },
   })
 }
@@ -156,6 +185,7 @@ function createVerify(
     const { slot, address } = presented
     const admitted = budget.admit(address)
     const retryAfterSeconds = typeof admitted === 'number' ? admitted : await admitted
+    if (retryAfterSeconds === null) return deny('store_unavailable', 'api-key')
     if (retryAfterSeconds > 0) return deny('rate_limited', 'api-key', { retryAfterSeconds })
     try {
       // Whoever had to wait may find that somebody has looked the key up meanwhile.
@@ -243,19 +273,4 @@ function issuingState(found: LookedUp, { clock, environment }: KeyVerifierSettin
 async function reach({ store, digester }: KeyVerifierSettings, signal: AbortSignal): Promise<void> {
   if (typeof store.ready === 'function') await store.ready(signal)
   else await store.find({ digests: digester.all(''), reveal: () => '' }, { signal })
-}
-
-/** A store that heeds no signal must not hold up whoever waits with a deadline. */
-function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(new Error('The key store did not answer in time.', { cause: signal.reason }))
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(
-      () => resolve(),
-      (error: unknown) => reject(error instanceof Error ? error : new Error('The key store failed.', { cause: error })),
-    )
-    const done = () => signal.removeEventListener('abort', abort)
-    work.then(done, done)
-  })
 }

@@ -4,6 +4,8 @@ import { formatIpv4, formatIpv6, isMapped, readAddress, readNormalized, word, ty
 export interface CidrList {
   /** Whether the address lies in one of the blocks; `false` for a text that is no IP address. */
   holds(address: string): boolean
+  /** As they were given. */
+  readonly rules: readonly string[]
 }
 
 interface Block {
@@ -23,6 +25,8 @@ export function compileCidrs(rules: readonly string[]): CidrList {
   const ipv4 = matcher(blocks.filter(({ family }) => family === 4))
   const ipv6 = matcher(blocks.filter(({ family }) => family === 6))
   return Object.freeze({
+    // A list that nobody can change is kept as it is: every cached key has one.
+    rules: Object.isFrozen(rules) ? rules : Object.freeze([...rules]),
     holds: (address: string) => {
       const family = readNormalized(address)
       return family !== 0 && (family === 4 ? ipv4() : ipv6())

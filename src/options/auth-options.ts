@@ -48,8 +48,11 @@ export interface TokensOptions {
   readonly issuer: string
   /** RFC 7519 section 4.1.3 `aud`: a token must name one of these. */
   readonly audience: string | readonly string[]
-  /** RFC 7517 section 5: the URL of a JWK set (https, loopback excepted), or the set itself. */
-  readonly jwks: string | URL | { readonly keys: readonly JsonWebKeyLike[] }
+  /**
+   * RFC 7517 section 5: the URL of a JWK set (https, loopback excepted), or the set itself. May be left out where `issuing`
+   * is set: then its own keys verify.
+   */
+  readonly jwks?: string | URL | { readonly keys: readonly JsonWebKeyLike[] } | undefined
   /** Default `['RS256']`. */
   readonly algorithms?: readonly Algorithm[] | undefined
   /** RFC 9068 section 2.1 `typ`, case-insensitive, `application/` optional. Default `['at+jwt', 'JWT']`. */
@@ -88,6 +91,30 @@ export interface TokensOptions {
 export interface JsonWebKeyLike {
   readonly kty?: string | undefined
   readonly [member: string]: unknown
+}
+
+/** A private RSA key (2048 bits or more, exponent 65537): PEM (PKCS#8 or PKCS#1, unencrypted), JWK, or the JSON text of a JWK. */
+export type PrivateSigningKey = string | JsonWebKeyLike
+
+/**
+ * A key that signs from the beginning (at most one), or from an instant on. The one with the latest `from` that has come
+ * signs; later ones are published ahead, earlier ones until the last token that they signed is over.
+ */
+export type SigningKey = PrivateSigningKey | { readonly key: PrivateSigningKey; readonly from: Date }
+
+/** A server that mints tokens; it needs `keys`, since tokens are exchanged for API keys. */
+export interface IssuingOptions {
+  /** RFC 7519 section 4.1.1 `iss` of minted tokens. */
+  readonly issuer: string
+  /** RFC 7519 section 4.1.3 `aud` of minted tokens. */
+  readonly audience: string | readonly string[]
+  /**
+   * One at least. `kid` is the JWK's own, else its thumbprint (RFC 7638). To rotate, add `{ key, from }` to every instance,
+   * with a `from` that is at least `tokens.jwksMaxAgeSeconds` of your verifiers ahead (default 600).
+   */
+  readonly signingKeys: readonly SigningKey[]
+  /** Of a minted token, whole seconds. Default and at most 3600; a key that ends sooner gets shorter ones. */
+  readonly lifetimeSeconds?: number | undefined
 }
 
 /** What stands between the caller and this server. */
@@ -151,6 +178,7 @@ export interface AuthOptions {
   readonly environment: Environment
   readonly keys?: KeysOptions | undefined
   readonly tokens?: TokensOptions | undefined
+  readonly issuing?: IssuingOptions | undefined
   /** A partner's own scopes, beside the nine; see `ScopeRegistry`. */
   readonly scopes?: PartnerScopes | undefined
   readonly transport?: TransportOptions | undefined

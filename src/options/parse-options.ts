@@ -3,6 +3,7 @@ import { ConfigError } from '../errors.ts'
 import { isPrivateUrl } from '../lib/bounded-fetch.ts'
 import { ownMember } from '../lib/own-member.ts'
 import { SCOPES } from '../scopes.ts'
+import { checkIssuing } from './check-issuing.ts'
 import { optionsSchema } from './schema.ts'
 import type { ParsedOptions, ParsedTokens } from './parsed-options.ts'
 
@@ -19,6 +20,7 @@ export function parseOptions(options: unknown): ParsedOptions {
   checkCredentialKinds(settings)
   checkScopes(settings)
   checkAudit(settings)
+  checkIssuing(settings)
   if (settings.tokens !== undefined) checkTokens(settings.tokens, settings.keys?.store.can.get === true)
   return settings
 }
@@ -36,7 +38,6 @@ const FOREIGN: ReadonlySet<string> = new Set([
 
 /** Documented for later versions: whoever writes one has not misspelt it. */
 const LATER: ReadonlySet<string> = new Set([
-  'issuing',
   'telemetry',
   'audit.signingKey',
   'audit.retentionDays',

@@ -3,6 +3,7 @@ import type { KeyStore } from '../keys/store.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Environment } from '../principal.ts'
 import type { ScopeInfo } from '../scopes.ts'
+import type { SigningKey } from '../tokens/signing-keys.ts'
 import type { Algorithm, AuditOptions, FailureLimiter, JsonWebKeyLike, KeysOptions } from './auth-options.ts'
 
 /** A named secret, decoded. */
@@ -25,7 +26,8 @@ export interface ParsedKeys {
 export interface ParsedTokens {
   readonly issuer: string
   readonly audience: string | readonly string[]
-  readonly jwks: string | URL | { readonly keys: readonly JsonWebKeyLike[] }
+  /** Left out: the keys of `issuing`. */
+  readonly jwks?: string | URL | { readonly keys: readonly JsonWebKeyLike[] } | undefined
   readonly algorithms: readonly Algorithm[]
   readonly types: readonly string[]
   readonly clockToleranceSeconds: number
@@ -44,6 +46,13 @@ export interface ParsedTokens {
   readonly fetch?: typeof fetch | undefined
 }
 
+export interface ParsedIssuing {
+  readonly issuer: string
+  readonly audience: string | readonly string[]
+  readonly signingKeys: readonly SigningKey[]
+  readonly lifetimeSeconds: number
+}
+
 export interface ParsedAudit {
   readonly directory?: string | undefined
   readonly pseudonymKeys?: readonly DecodedSecret[] | undefined
@@ -59,6 +68,7 @@ export interface ParsedOptions {
   readonly environment: Environment
   readonly keys?: ParsedKeys | undefined
   readonly tokens?: ParsedTokens | undefined
+  readonly issuing?: ParsedIssuing | undefined
   readonly scopes: Readonly<Record<string, ScopeInfo>>
   readonly transport: { readonly https: 'required' | 'off'; readonly trustedProxies: number | readonly string[] }
   readonly failures: {

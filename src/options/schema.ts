@@ -5,6 +5,7 @@ import type { KeyStore } from '../keys/store.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import { ownMember } from '../lib/own-member.ts'
 import { isScopeToken } from '../scopes.ts'
+import { isBadSigningKey, loadSigningKey } from '../tokens/signing-keys.ts'
 import type { AuditOptions, FailureLimiter, KeysOptions } from './auth-options.ts'
 import type { ParsedOptions } from './parsed-options.ts'
 
@@ -89,10 +90,12 @@ const claimName = z.string().min(1).max(128)
 const tokens = z.strictObject({
   issuer: z.string().min(1),
   audience: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
-  jwks: z.union(
-    [z.string().min(1), z.instanceof(URL), z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1) })],
-    { error: 'expected the URL of a JWK set, or a JWK set with at least one key.' },
-  ),
+  jwks: z
+    .union(
+      [z.string().min(1), z.instanceof(URL), z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1) })],
+      { error: 'expected the URL of a JWK set, or a JWK set with at least one key.' },
+    )
+    .optional(),
   algorithms: z
     .array(z.enum(['RS256', 'ES256', 'PS256', 'EdDSA']))
     .min(1)
@@ -114,6 +117,24 @@ const tokens = z.strictObject({
   jwksMaxStaleSeconds: positive(604_800).default(86_400),
   jwksTimeoutMs: positive(60_000).default(3000),
   fetch: callback<typeof fetch>(),
+})
+
+const MAX_TOKEN_SECONDS = 3600
+
+/** Read at once: what is kept is a key that can sign, and not its text. */
+const signingKey = z.unknown().transform((given, context) => {
+  const loaded = loadSigningKey(given)
+  if (!isBadSigningKey(loaded)) return loaded
+  const path = loaded.member === null ? [] : [loaded.member]
+  context.addIssue({ code: 'custom', message: loaded.problem, path })
+  return z.NEVER
+})
+
+const issuing = z.strictObject({
+  issuer: z.string().min(1),
+  audience: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
+  signingKeys: z.array(signingKey).min(1),
+  lifetimeSeconds: count(MAX_TOKEN_SECONDS).default(MAX_TOKEN_SECONDS),
 })
 
 const scopeInfo = z.strictObject({ description: z.string().min(1), level: z.enum(['Standard', 'Admin', 'Publisher']) })
@@ -157,6 +178,7 @@ export const optionsSchema: z.ZodType<ParsedOptions> = z.strictObject({
   environment: z.enum(['live', 'test']),
   keys: keys.optional(),
   tokens: tokens.optional(),
+  issuing: issuing.optional(),
   scopes: z
     .record(z.string().refine(isScopeToken, { error: 'expected a scope token (RFC 6749 section 3.3).' }), scopeInfo)
     .default(nothing),

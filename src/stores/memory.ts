@@ -2,19 +2,17 @@ import {
   changedRecord,
   isOnlyUse,
   isRotationOf,
+  KEPT_BEYOND_MS,
   StoreConflict,
   type KeyChange,
   type KeyLookup,
+  type KeyQuery,
   type KeyRecord,
   type KeyStore,
+  type TokenRevocation,
 } from '../keys/store.ts'
 import { frozenCopy } from '../lib/frozen-copy.ts'
-
-interface Query {
-  organizationId?: string
-  after?: string
-  limit?: number
-}
+import { createWatchers } from '../lib/watchers.ts'
 
 /**
  * Keys in the memory of this process: for tests, development and small fixed sets. Nothing outlives the process. Holds
@@ -22,11 +20,9 @@ interface Query {
  */
 export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
   const table = createTable()
-  const revoked = new Map<string, Date>()
-  const watchers = new Set<(change: KeyChange) => void>()
-  const tell = (change: KeyChange) => {
-    for (const watcher of watchers) watcher(change)
-  }
+  const revocations = createRevocations()
+  const watchers = createWatchers<KeyChange>()
+  const { tell } = watchers
   for (const record of records) table.add(record)
 
   return Object.freeze({
@@ -48,19 +44,15 @@ export function memoryKeyStore(records: readonly KeyRecord[] = []): KeyStore {
       if (!isOnlyUse(change)) tell({ keyId: id })
       return record
     },
-    list: async (query: Query) => table.page(query),
-    revokeToken: async ({ tokenId, expiresAt }: { tokenId: string; expiresAt: Date }) => {
-      revoked.set(tokenId, new Date(expiresAt))
-      tell({ tokenId })
+    list: async (query: KeyQuery) => table.page(query),
+    revokeToken: async (revocation: TokenRevocation) => {
+      revocations.add(revocation)
+      tell({ tokenId: revocation.tokenId })
     },
-    // All of them: this store has no clock, and one that ran ahead of the caller's would drop what still counts.
-    revokedTokens: async () =>
-      [...revoked].map(([tokenId, expiresAt]) => ({ tokenId, expiresAt: new Date(expiresAt) })),
+    revokedTokens: async () => revocations.all(),
     watch: async (on: (change: KeyChange) => void) => {
-      // A function of its own for each, so that one watcher given twice is two.
-      const watcher = (change: KeyChange) => on(change)
-      watchers.add(watcher)
-      return async () => void watchers.delete(watcher)
+      const leave = watchers.add(on)
+      return async () => void leave()
     },
     // Opened nothing; whoever else uses this store goes on.
     close: async () => undefined,
@@ -102,13 +94,26 @@ function createTable() {
       put({ ...old, lastUsedAt: stored.lastUsedAt })
       put(fresh)
     },
-    page: (query: Query) => {
-      const { organizationId, after = '', limit = 100 } = Object.assign(Object.create(null) as Query, query)
+    page: (query: KeyQuery) => {
+      const { organizationId, after = '', limit = 100 } = Object.assign(Object.create(null) as KeyQuery, query)
       return [...ids.values()]
         .filter((each) => (organizationId === undefined || each.organizationId === organizationId) && each.id > after)
         .toSorted((a, b) => (a.id < b.id ? -1 : 1))
         .slice(0, limit)
         .map((record) => frozenCopy(record))
     },
+  }
+}
+
+function createRevocations() {
+  const expiries = new Map<string, number>()
+  return {
+    /** A second revocation never shortens the first. */
+    add: ({ tokenId, expiresAt }: TokenRevocation) => {
+      const unneeded = Date.now() - KEPT_BEYOND_MS
+      for (const [id, expiry] of expiries) if (expiry < unneeded) expiries.delete(id)
+      expiries.set(tokenId, Math.max(expiries.get(tokenId) ?? 0, expiresAt.getTime()))
+    },
+    all: () => [...expiries].map(([tokenId, expiry]) => ({ tokenId, expiresAt: new Date(expiry) })),
   }
 }

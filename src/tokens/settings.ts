@@ -1,3 +1,5 @@
+import type { KeySchedule } from './key-schedule.ts'
+
 /** Algorithms (RFC 7518 section 3.1, RFC 8037) that can be allowed. */
 export type Algorithm = 'RS256' | 'ES256' | 'PS256' | 'EdDSA'
 
@@ -16,6 +18,12 @@ export interface LocalSettings {
   readonly keys: readonly unknown[]
 }
 
+/** The keys that this process itself signs with. */
+export interface IssuedSettings {
+  readonly kind: 'issued'
+  readonly schedule: KeySchedule
+}
+
 /** What a token must be; checked when the options were parsed. */
 export interface TokenSettings {
   readonly issuer: string
@@ -30,5 +38,5 @@ export interface TokenSettings {
     readonly scope: string
     readonly issuingKey: string
   }
-  readonly jwks: RemoteSettings | LocalSettings
+  readonly jwks: RemoteSettings | LocalSettings | IssuedSettings
 }

@@ -9,8 +9,10 @@ import { createCompactParser, MAX_TOKEN_LENGTH, type Compact } from './compact.t
 import { findKey, type NoKey } from './find-key.ts'
 import { mediaType } from './header.ts'
 import { parseKeySet, type KeySet, type KeySetHealth, type PublicKey } from './key-set.ts'
+import { createIssuedKeySet } from './issued-key-set.ts'
 import { createLocalKeySet } from './local-key-set.ts'
 import { createRemoteKeySet } from './remote-key-set.ts'
+import type { RevocationState } from './revoked-tokens.ts'
 import type { TokenSettings } from './settings.ts'
 import { whenKnown } from './when-known.ts'
 
@@ -40,6 +42,8 @@ export interface TokenVerifierSettings {
   readonly clock: Clock
   readonly cacheEntries: number
   readonly issuingKey: IssuingKeyRule | null
+  /** Whether this one token was revoked, by its `jti`. Left out: tokens are not revoked one by one. */
+  readonly revoked?: ((tokenId: string) => RevocationState | Promise<RevocationState>) | undefined
 }
 
 /** A token whose signature and claims were found good. */
@@ -51,14 +55,16 @@ interface Verified {
 }
 
 /**
- * Verifies JWTs (RFC 7519, RFC 9068) strictly: text, header, key, signature, claims, issuing key, in this order.
+ * Verifies JWTs (RFC 7519, RFC 9068) strictly: text, header, key, signature, claims, revocation, issuing
+ * key, in this order.
  *
  * @throws {TypeError} where a local key set holds no usable key.
  */
 export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier {
-  const { settings, clock, issuingKey } = parts
+  const { settings, clock } = parts
   const keySet = createKeySet(settings, clock)
   const { algorithms, types } = settings
+  const vouched = createVouching(parts)
   const parse = createCompactParser({ algorithms, types: new Set(types.map(mediaType)) })
   const claims = createClaimsReader(settings, parts.catalogue)
   const cache = createBoundedCache<Verified>(parts.cacheEntries)
@@ -94,20 +100,6 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
     if (isExpired((identity.expiresAt ?? 0) / 1000, tolerance, now)) return 'jwt_expired'
     return notBefore !== null && isEarly(notBefore, tolerance, now) ? 'jwt_not_yet_valid' : null
   }
-  /** A revoked key takes the tokens with it that were issued to it. `cost`: the signature was checked just now. */
-  const vouched = (identity: Identity, cost: boolean): Found | Promise<Found> => {
-    if (issuingKey === null) return identity
-    if (identity.keyId === null) {
-      return issuingKey.mode === 'named' ? identity : refuse('jwt_issuing_key', { actor: identity, cost })
-    }
-    const state = issuingKey.check(identity.keyId)
-    const lookedUp = state instanceof Promise
-    return whenKnown(state, (known) => {
-      if (known === 'good') return identity
-      if (known === 'unavailable') return refuse('store_unavailable', { actor: identity })
-      return refuse('jwt_issuing_key', { actor: identity, cost: cost || lookedUp })
-    })
-  }
 
   return Object.freeze({
     verify: (token: string) => {
@@ -121,8 +113,39 @@ export function createTokenVerifier(parts: TokenVerifierSettings): TokenVerifier
   })
 }
 
+/** What a token that is good by itself still hangs on. `cost`: the signature was checked just now. */
+function createVouching(parts: TokenVerifierSettings): (identity: Identity, cost: boolean) => Found | Promise<Found> {
+  const { issuingKey } = parts
+  const revoked = Object.hasOwn(parts, 'revoked') ? parts.revoked : undefined
+
+  /** A revoked key takes the tokens with it that were issued to it. */
+  const byKey = (identity: Identity, cost: boolean): Found | Promise<Found> => {
+    if (issuingKey === null) return identity
+    if (identity.keyId === null) {
+      return issuingKey.mode === 'named' ? identity : refuse('jwt_issuing_key', { actor: identity, cost })
+    }
+    const state = issuingKey.check(identity.keyId)
+    const lookedUp = state instanceof Promise
+    return whenKnown(state, (known) => {
+      if (known === 'good') return identity
+      if (known === 'unavailable') return refuse('store_unavailable', { actor: identity })
+      return refuse('jwt_issuing_key', { actor: identity, cost: cost || lookedUp })
+    })
+  }
+  return (identity, cost) => {
+    if (revoked === undefined || identity.tokenId === null) return byKey(identity, cost)
+    return whenKnown(revoked(identity.tokenId), (state) => {
+      if (state === 'good') return byKey(identity, cost)
+      return state === 'revoked'
+        ? refuse('jwt_revoked', { actor: identity, cost })
+        : refuse('store_unavailable', { actor: identity })
+    })
+  }
+}
+
 function createKeySet({ jwks, algorithms }: TokenSettings, clock: Clock): KeySet {
   if (jwks.kind === 'remote') return createRemoteKeySet(jwks, algorithms, clock)
+  if (jwks.kind === 'issued') return createIssuedKeySet(jwks.schedule, algorithms, clock)
   const keys = parseKeySet(jwks.keys, algorithms)
   if (keys === null) throw new TypeError('The key set holds no usable key.')
   return createLocalKeySet(keys)

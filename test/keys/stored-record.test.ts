@@ -33,6 +33,29 @@ describe('a change', () => {
     expect(changedRecord(record, { id: 'key_x', digest: 'x', name: 'new' })).toEqual({ ...record, name: 'new' })
   })
 
+  test.each<[string, object, object, object]>([
+    [
+      'a first revocation is set',
+      {},
+      { revokedAt: at(1), revokedReason: 'a' },
+      { revokedAt: at(1), revokedReason: 'a' },
+    ],
+    [
+      'a second one changes nothing',
+      { revokedAt: at(1), revokedReason: null },
+      { revokedAt: at(0), revokedReason: 'b' },
+      { revokedAt: at(1), revokedReason: null },
+    ],
+    ['none is taken back', { revokedAt: at(1) }, { revokedAt: null }, { revokedAt: at(1) }],
+    ['a later use is set', { lastUsedAt: at(1) }, { lastUsedAt: at(2) }, { lastUsedAt: at(2) }],
+    ['an earlier one is not', { lastUsedAt: at(1) }, { lastUsedAt: at(0) }, { lastUsedAt: at(1) }],
+    ['no use takes one back', { lastUsedAt: at(1) }, { lastUsedAt: null }, { lastUsedAt: at(1) }],
+    ['a first use is set', {}, { lastUsedAt: at(1) }, { lastUsedAt: at(1) }],
+  ])('is evidence: %s', (_what, stored, change, expected) => {
+    const record = recordOf(newKey(), stored)
+    expect(changedRecord(record, change)).toEqual({ ...record, ...expected })
+  })
+
   test.each<[object, boolean]>([
     [{ lastUsedAt: at(0) }, true],
     [{}, true],

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { AuthOptions, KeyStore } from '../../src/index.ts'
@@ -5,6 +6,8 @@ import { ConfigError, createAuth, memoryKeyStore } from '../../src/index.ts'
 import { parseOptions } from '../../src/options/parse-options.ts'
 import { JWK } from '../http/world.ts'
 
+const rsa = (modulusLength = 2048) => generateKeyPairSync('rsa', { modulusLength }).privateKey.export({ format: 'jwk' })
+const [SIGNING, OTHER, WEAK] = [rsa(), rsa(), rsa(1024)]
 const store = memoryKeyStore()
 const SECRET = Buffer.alloc(32, 9).toString('base64')
 /** Stands in every row that has a value of its own: an error must not repeat it. */
@@ -22,6 +25,107 @@ const test0 = { environment: 'test', keys: { store } }
 const withTokens = (more: object) => ({ environment: 'test', tokens: { ...tokens, ...more } })
 
 type Row = readonly [what: string, options: unknown, code: ConfigError['code'], option: string]
+
+const issuing = { issuer: tokens.issuer, audience: tokens.audience, signingKeys: [SIGNING] }
+const withIssuing = (more: object) => ({ ...test0, issuing: { ...issuing, ...more } })
+const { jwks: _jwks, ...ownTokens } = tokens
+const withOwnTokens = (more: object) => ({ ...withIssuing({}), tokens: { ...ownTokens, ...more } })
+const FROM = new Date('2030-01-01')
+const publicOf = ({ n, e, kty }: typeof SIGNING) => ({ n, e, kty })
+
+const ISSUING_ROWS: readonly Row[] = [
+  ['an issuer alone', { ...test0, issuing: { issuer: CANARY } }, 'CONFIG_MISSING', 'issuing.audience'],
+  ['issuing without signing keys', withIssuing({ signingKeys: undefined }), 'CONFIG_MISSING', 'issuing.signingKeys'],
+  ['no signing key', withIssuing({ signingKeys: [] }), 'CONFIG_INVALID', 'issuing.signingKeys'],
+  ['a misspelt option of issuing', withIssuing({ lifetime: CANARY }), 'CONFIG_UNKNOWN_OPTION', 'issuing.lifetime'],
+  ['a token of two hours', withIssuing({ lifetimeSeconds: 7200 }), 'CONFIG_INVALID', 'issuing.lifetimeSeconds'],
+  ['a token of nothing', withIssuing({ lifetimeSeconds: 0 }), 'CONFIG_INVALID', 'issuing.lifetimeSeconds'],
+  ['a token of half a second', withIssuing({ lifetimeSeconds: 0.5 }), 'CONFIG_INVALID', 'issuing.lifetimeSeconds'],
+  ['a signing key that is any text', withIssuing({ signingKeys: [CANARY] }), 'CONFIG_INVALID', 'issuing.signingKeys.0'],
+  [
+    'a PEM that is none',
+    withIssuing({ signingKeys: [`-----BEGIN PRIVATE KEY-----\n${CANARY}\n-----END PRIVATE KEY-----`] }),
+    'CONFIG_INVALID',
+    'issuing.signingKeys.0',
+  ],
+  [
+    'a public key, behind a good one',
+    withIssuing({ signingKeys: [SIGNING, publicOf(OTHER)] }),
+    'CONFIG_INVALID',
+    'issuing.signingKeys.1',
+  ],
+  ['a weak key', withIssuing({ signingKeys: [WEAK] }), 'CONFIG_INVALID', 'issuing.signingKeys.0'],
+  [
+    'a weak key with an instant',
+    withIssuing({ signingKeys: [{ key: WEAK, from: FROM }] }),
+    'CONFIG_INVALID',
+    'issuing.signingKeys.0.key',
+  ],
+  [
+    'an instant that is a text',
+    withIssuing({ signingKeys: [{ key: SIGNING, from: CANARY }] }),
+    'CONFIG_INVALID',
+    'issuing.signingKeys.0.from',
+  ],
+  [
+    'a key in brackets without its instant',
+    withIssuing({ signingKeys: [{ key: SIGNING }] }),
+    'CONFIG_MISSING',
+    'issuing.signingKeys.0.from',
+  ],
+  [
+    'two keys from the beginning',
+    withIssuing({ signingKeys: [SIGNING, OTHER] }),
+    'CONFIG_CONFLICT',
+    'issuing.signingKeys.1',
+  ],
+  [
+    'one key twice',
+    withIssuing({ signingKeys: [SIGNING, { key: SIGNING, from: FROM }] }),
+    'CONFIG_CONFLICT',
+    'issuing.signingKeys.1',
+  ],
+  [
+    'one kid twice',
+    withIssuing({
+      signingKeys: [
+        { ...SIGNING, kid: 'a' },
+        { key: { ...OTHER, kid: 'a' }, from: FROM },
+      ],
+    }),
+    'CONFIG_CONFLICT',
+    'issuing.signingKeys.1',
+  ],
+  [
+    'one instant twice',
+    withIssuing({
+      signingKeys: [
+        { key: SIGNING, from: FROM },
+        { key: OTHER, from: FROM },
+      ],
+    }),
+    'CONFIG_CONFLICT',
+    'issuing.signingKeys.1.from',
+  ],
+  ['issuing without keys', { environment: 'test', tokens, issuing }, 'CONFIG_MISSING', 'keys'],
+  ['tokens without key set and without issuing', { ...test0, tokens: ownTokens }, 'CONFIG_MISSING', 'tokens.jwks'],
+  ['own tokens of another issuer', withOwnTokens({ issuer: CANARY }), 'CONFIG_CONFLICT', 'tokens.issuer'],
+  ['own tokens for another audience', withOwnTokens({ audience: [CANARY] }), 'CONFIG_CONFLICT', 'tokens.audience'],
+  [
+    'own tokens that live too long',
+    withOwnTokens({ maxLifetimeSeconds: 600 }),
+    'CONFIG_CONFLICT',
+    'tokens.maxLifetimeSeconds',
+  ],
+  ['own tokens of another algorithm', withOwnTokens({ algorithms: ['ES256'] }), 'CONFIG_CONFLICT', 'tokens.algorithms'],
+  ['own tokens of another type', withOwnTokens({ types: ['JWT'] }), 'CONFIG_CONFLICT', 'tokens.types'],
+  [
+    'own tokens with another claim',
+    withOwnTokens({ claims: { scope: CANARY } }),
+    'CONFIG_CONFLICT',
+    'tokens.claims.scope',
+  ],
+]
 
 const ROWS: readonly Row[] = [
   ['no options', undefined, 'CONFIG_MISSING', 'options'],
@@ -291,7 +395,7 @@ const ROWS: readonly Row[] = [
   ],
   ['durability synced', liveWith({ durability: 'synced' }), 'CONFIG_UNSUPPORTED', 'audit.durability'],
   ['a durability that does not exist', liveWith({ durability: CANARY }), 'CONFIG_INVALID', 'audit.durability'],
-  ['issuing', { ...test0, issuing: { issuer: CANARY } }, 'CONFIG_UNSUPPORTED', 'issuing'],
+  ...ISSUING_ROWS,
   ['telemetry', { ...test0, telemetry: { meter: CANARY } }, 'CONFIG_UNSUPPORTED', 'telemetry'],
   ...['signingKey', 'retentionDays', 'localDays', 'refusalsPerSecond', 'reserveBytes'].map((name): Row => [
     `audit.${name}`,

@@ -24,6 +24,15 @@ describe('a memory store', () => {
     expect(changes).toEqual([{ keyId: 'key_1' }])
   })
 
+  test('forgets a revoked token an hour after its expiry, once another is revoked', async () => {
+    const store = memoryKeyStore()
+    const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000)
+    await store.revokeToken?.({ tokenId: 'tok_old', expiresAt: inHours(-1.1) })
+    await store.revokeToken?.({ tokenId: 'tok_just', expiresAt: inHours(-0.9) })
+    await store.revokeToken?.({ tokenId: 'tok_new', expiresAt: inHours(1) })
+    expect((await store.revokedTokens?.())?.map(({ tokenId }) => tokenId)).toEqual(['tok_just', 'tok_new'])
+  })
+
   test('goes on for whoever else uses it when one closes', async () => {
     const key = newKey('test')
     const store = memoryKeyStore([recordOf(key, { id: 'key_1' })])

@@ -134,6 +134,53 @@ describe('a file of keys', () => {
   })
 })
 
+describe('tables that were there once', () => {
+  const remake = async (path: string) => openStore(path).ready?.(signal)
+  const replaced = (path: string) => {
+    const empty = newPath()
+    writeFileSync(empty, '')
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
+    renameSync(empty, path)
+  }
+
+  test.each<[string, (path: string) => unknown, RegExp]>([
+    ['are missing from an empty file in its place', replaced, /no tables any more\. Restore it from a backup/],
+    [
+      'were made anew in a file in its place, by another process',
+      async (path) => (replaced(path), remake(path)),
+      /not those that were open before.* Restore the file/,
+    ],
+    [
+      'were made anew in the same file',
+      async (path) => {
+        const names = ['schema', 'keys', 'changes', 'revoked_tokens']
+        openLibsql(path).exec(names.map((name) => `DROP TABLE healthcloud_${name}`).join(';'))
+        await remake(path)
+      },
+      /not those that were open before/,
+    ],
+  ])('and %s are an outage, not a store without keys', async (_, spoil, problem) => {
+    const path = newPath()
+    const store = openStore(path)
+    await store.insert(recordOf(newKey(), { id: 'key_1' }))
+    const { changes, leave } = await watched(store)
+    await spoil(path)
+    await heardAfter(changes, (each) => each === 'lost')
+    await expect(get(store, 'key_1')).rejects.toThrow(problem)
+    expect(changes).toEqual(['lost'])
+    await leave()
+  })
+
+  test('are not made anew in a database handed in', async () => {
+    const database = openLibsql(newPath())
+    const store = sqliteKeyStore(database)
+    await store.ready?.(signal)
+    await store.close?.()
+    database.exec('DROP TABLE healthcloud_schema')
+    await expect(get(store, 'key_1')).rejects.toThrow('no tables any more')
+  })
+})
+
 test('keys in memory that were closed are an outage, not a store without keys', async () => {
   const store = openStore(':memory:')
   await store.insert(recordOf(newKey(), { id: 'key_1' }))
@@ -260,15 +307,27 @@ describe('changes by others', () => {
 
   test('are heard from the file that was put in the place of the open one', async () => {
     const [path, restored] = [newPath(), newPath()]
-    const [store, source] = [openStore(path), openStore(restored)]
-    await source.insert(recordOf(newKey(), { id: 'key_old' }))
-    await source.close?.()
+    const store = openStore(path)
+    await store.insert(recordOf(newKey(), { id: 'key_old' }))
+    await store.close?.()
+    copyFileSync(path, restored)
     const { changes, leave } = await watched(store)
     for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
     renameSync(restored, path)
     await heardAfter(changes, (each) => each === 'resumed')
     expect(changes.filter((each) => typeof each === 'string')).toEqual(['lost', 'resumed'])
     expect(await get(store, 'key_old')).toMatchObject({ id: 'key_old' })
+    await leave()
+  })
+
+  test('by another store on the same connection are heard within a second', async () => {
+    const database = openLibsql(newPath())
+    const [store, other] = [sqliteKeyStore(database), sqliteKeyStore(database)]
+    const { changes, leave } = await watched(store)
+    await other.insert(recordOf(newKey(), { id: 'key_1' }))
+    expect(await heardAfter(changes, (each) => typeof each === 'object')).toBeLessThan(1000)
+    await delay(700)
+    expect(changes).toEqual([{ keyId: 'key_1' }])
     await leave()
   })
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { changedRecord, type KeyRecord, type KeyStore } from '../../src/keys/store.ts'
+import { changedRecord, type KeyChange, type KeyRecord, type KeyStore } from '../../src/keys/store.ts'
 import { memoryKeyStore } from '../../src/stores/memory.ts'
 import { keyStoreSuite } from '../../src/testing/index.ts'
 import { refuseProduction } from '../../src/testing/refuse-production.ts'
@@ -54,6 +54,59 @@ const FAULTS: readonly (readonly [string, (memory: KeyStore) => Partial<KeyStore
     (memory) => ({ update: async (id) => (await memory.list({})).find((each) => each.id === id) as KeyRecord }),
     'updates the given',
   ],
+  [
+    'revokes twice',
+    (memory) => {
+      let later: Partial<KeyRecord> = {}
+      const seen = async (record: Promise<KeyRecord | null>) => {
+        const found = await record
+        return found?.revokedAt ? { ...found, ...later } : found
+      }
+      return {
+        update: (id, change) => {
+          if (change.revokedAt) later = change
+          return seen(memory.update(id, change)) as Promise<KeyRecord>
+        },
+        get: (id, context) => seen(memory.get(id, context)),
+      }
+    },
+    'keeps when and why',
+  ],
+  [
+    'sets the last use back',
+    (memory) => ({
+      update: async (id, change) => ({ ...(await memory.update(id, change)), ...change }),
+    }),
+    'never sets back',
+  ],
+  [
+    'shortens a revocation',
+    (memory) => {
+      const all = new Map<string, Date>()
+      return {
+        revokeToken: async (revocation) => (
+          all.set(revocation.tokenId, revocation.expiresAt),
+          memory.revokeToken?.(revocation)
+        ),
+        revokedTokens: async () => [...all].map(([tokenId, expiresAt]) => ({ tokenId, expiresAt })),
+      }
+    },
+    'never shortens',
+  ],
+  [
+    'lets a watcher refuse a change',
+    (memory) => {
+      const all: ((change: KeyChange) => void)[] = []
+      return {
+        insert: async (record) => {
+          await memory.insert(record)
+          for (const on of all) on({ keyId: record.id })
+        },
+        watch: async (on) => (all.push(on), async () => undefined),
+      }
+    },
+    'neither refuses a change',
+  ],
   ['forgets revoked tokens', () => ({ revokedTokens: async () => [] }), 'remembers revoked'],
   ['pushes nothing', () => ({ watch: async () => async () => undefined }), 'pushes every change'],
   [
@@ -72,7 +125,7 @@ describe('the suite of key stores', () => {
       return faulty(() => ({ close: async () => void (closed += 1) }))
     }
     expect(await failuresOf(open)).toEqual([])
-    expect([opened, closed]).toEqual([30, 30])
+    expect([opened, closed]).toEqual([34, 34])
   })
 
   test.each(FAULTS)('fails a store that %s', async (_, fault, title) => {

@@ -1,10 +1,8 @@
-import type { KeyChange } from '../../keys/store.ts'
+import type { ChangeNotice } from '../../keys/store.ts'
 import { numberOf, type SqliteDatabase } from './database.ts'
 
-type Change = Exclude<KeyChange, string>
-
 export interface News {
-  readonly changes: readonly Change[]
+  readonly changes: readonly ChangeNotice[]
   /** Changes have been dropped from the log that were never read. */
   readonly missed: boolean
   /** Number of the last change there is. */
@@ -13,9 +11,7 @@ export interface News {
 
 /** Which keys and tokens were changed, numbered: written in the transaction of the change itself. */
 export interface ChangeLog {
-  add(change: Change): void
-  /** Another value means that another connection has written; what this one writes leaves it as it is. */
-  dataVersion(): number
+  add(change: ChangeNotice): void
   last(): number
   /** What came after the change of this number. */
   since(seq: number): News
@@ -35,7 +31,6 @@ export function createChangeLog(database: SqliteDatabase): ChangeLog {
   const prune = database.prepare(
     `DELETE FROM healthcloud_changes WHERE seq <= (SELECT max(seq) FROM healthcloud_changes) - ${KEPT}`,
   )
-  const dataVersion = database.prepare('PRAGMA data_version')
   const last = database.prepare('SELECT coalesce(max(seq), 0) FROM healthcloud_changes')
   const since = database.prepare('SELECT seq, key_id, token_id FROM healthcloud_changes WHERE seq > ? ORDER BY seq')
   return {
@@ -44,7 +39,6 @@ export function createChangeLog(database: SqliteDatabase): ChangeLog {
       else insert.run(null, change.tokenId)
       prune.run()
     },
-    dataVersion: () => numberOf(dataVersion),
     last: () => numberOf(last),
     since: (seq) => {
       const rows = since.all(seq) as Row[]
@@ -63,7 +57,7 @@ export function createChangeLog(database: SqliteDatabase): ChangeLog {
   }
 }
 
-function changeOf({ key_id: keyId, token_id: tokenId }: Row): Change[] {
+function changeOf({ key_id: keyId, token_id: tokenId }: Row): ChangeNotice[] {
   if (keyId !== null) return [{ keyId }]
   return tokenId === null ? [] : [{ tokenId }]
 }

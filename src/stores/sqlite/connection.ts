@@ -6,14 +6,14 @@ import { failureOf, isLocked, LOCK_WAIT_MS, pathError, storeError } from './fail
 import { checkFile, identityOf, IN_MEMORY } from './file.ts'
 import { createKeyTable, type KeyTable } from './key-table.ts'
 import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
-import { checkVersion, makeTables } from './schema.ts'
+import { checkTables, makeTables } from './schema.ts'
 
 /** What an open database holds. */
 export interface Tables {
   readonly keys: KeyTable
   readonly tokens: RevokedTokens
   readonly log: ChangeLog
-  /** Throws where another file was put in the place of the open one, and lets go of it. */
+  /** Throws where another file, or other tables, were put in the place of the open ones, and lets go of them. */
   checkPlace(): void
   close(): void
 }
@@ -63,23 +63,26 @@ export function createConnection(open: Opener): Connection {
 
 /** Opens the file, and makes it at the first time alone: one that vanished later is an outage, not a store without keys. */
 export function fileOpener(path: string, drivers?: Drivers): Opener {
-  let known = false
+  let known: string | null = null
   return async () => {
     const Database = await loadDriver(drivers)
-    checkFile(path, !known)
-    if (known && path === IN_MEMORY)
+    checkFile(path, known === null)
+    if (known !== null && path === IN_MEMORY)
       throw storeError('the keys in memory are gone, it was closed.', 'Make a new store.')
     const database = openWith(() => new Database(path))
     try {
-      await whenUnlocked(() => prepareFile(database))
+      const id = await whenUnlocked(() => prepareFile(database, known))
+      known = id
       const identity = identityOf(path)
-      known = true
-      const isInPlace = () => {
+      const checkPlace = () => {
         const found = identityOf(path)
         // The engine goes on with a file that was deleted: better than none.
-        return found === null || found === identity
+        if (found !== null && found !== identity) {
+          throw storeError('another file was put in the place of the open one.', 'It is opened anew.')
+        }
+        checkTables(database, id)
       }
-      return { ...tablesOf(database, isInPlace), close: () => closeFile(database) }
+      return { ...tablesOf(database), checkPlace, close: () => closeFile(database) }
     } catch (error) {
       database.close()
       throw failureOf(error)
@@ -89,11 +92,13 @@ export function fileOpener(path: string, drivers?: Drivers): Opener {
 
 /** What was handed in is not closed, and keeps the journal mode and the synchronous setting that its owner chose. */
 export function databaseOpener(database: SqliteDatabase): Opener {
+  let known: string | null = null
   return async () => {
     try {
       limitWaiting(database)
-      makeTables(database)
-      return { ...tablesOf(database, () => true), close: () => undefined }
+      const id = makeTables(database, known)
+      known = id
+      return { ...tablesOf(database), checkPlace: () => void checkTables(database, id), close: () => undefined }
     } catch (error) {
       throw failureOf(error)
     }
@@ -113,12 +118,12 @@ function openWith<T>(open: () => T): T {
  * A write-ahead log, so that readers never wait for writers. FULL, so that a power failure undoes nothing that was
  * answered: a revocation that came back to life would let a stolen key in, and records of keys are evidence.
  */
-function prepareFile(database: SqliteDatabase) {
+function prepareFile(database: SqliteDatabase, known: string | null): string {
   limitWaiting(database)
-  checkVersion(database)
+  checkTables(database, known)
   database.exec('PRAGMA journal_mode = WAL')
   database.exec('PRAGMA synchronous = FULL')
-  makeTables(database)
+  return makeTables(database, known)
 }
 
 function limitWaiting(database: SqliteDatabase) {
@@ -139,7 +144,7 @@ function closeFile(database: ClosableDatabase) {
 }
 
 /** The engine does not wait where two processes change the journal mode of a new file at one time. */
-async function whenUnlocked(work: () => void): Promise<void> {
+async function whenUnlocked<T>(work: () => T): Promise<T> {
   const deadline = performance.now() + LOCK_WAIT_MS
   for (;;) {
     try {
@@ -151,14 +156,7 @@ async function whenUnlocked(work: () => void): Promise<void> {
   }
 }
 
-function tablesOf(database: SqliteDatabase, isInPlace: () => boolean): Omit<Tables, 'close'> {
+function tablesOf(database: SqliteDatabase): Pick<Tables, 'log' | 'keys' | 'tokens'> {
   const log = createChangeLog(database)
-  return {
-    log,
-    keys: createKeyTable(database, log),
-    tokens: createRevokedTokens(database, log),
-    checkPlace: () => {
-      if (!isInPlace()) throw storeError('another file was put in the place of the open one.', 'It is opened anew.')
-    },
-  }
+  return { log, keys: createKeyTable(database, log), tokens: createRevokedTokens(database, log) }
 }

@@ -1,4 +1,5 @@
 import type { KeyChange } from '../../keys/store.ts'
+import { createWatchers } from '../../lib/watchers.ts'
 import type { News } from './change-log.ts'
 import type { Tables } from './connection.ts'
 
@@ -19,11 +20,11 @@ export interface Feed {
 const LOOK_EVERY_MS = 500
 
 export function createFeed(open: () => Promise<Tables>): Feed {
-  const watchers = new Set<Watcher>()
+  const watchers = createWatchers<KeyChange>()
   const reader = createReader()
   let lost = false
   const tell = (changes: readonly KeyChange[]) => {
-    for (const change of changes) for (const watcher of watchers) watcher(change)
+    for (const change of changes) watchers.tell(change)
   }
   const lose = () => {
     if (!lost) tell(['lost'])
@@ -40,10 +41,10 @@ export function createFeed(open: () => Promise<Tables>): Feed {
   }
   const ticker = createTicker(look)
   const resume = () => {
-    if (watchers.size > 0) ticker.start()
+    if (watchers.count() > 0) ticker.start()
   }
   const wrote = (tables: Tables) => {
-    if (watchers.size === 0) return
+    if (watchers.count() === 0) return
     const changes = attempt(() => reader.read(tables))
     if (changes === null) lose()
     else tell(changes)
@@ -58,20 +59,17 @@ export function createFeed(open: () => Promise<Tables>): Feed {
     wrote,
     watch: async (on) => {
       const tables = await open()
-      if (watchers.size === 0) begin(tables)
+      if (watchers.count() === 0) begin(tables)
       else wrote(tables)
-      // A function of its own for each, so that one watcher given twice is two.
-      const watcher = (change: KeyChange) => on(change)
-      watchers.add(watcher)
+      const leave = watchers.add(on)
       resume()
       return async () => {
-        watchers.delete(watcher)
-        if (watchers.size === 0) ticker.stop()
+        leave()
+        if (watchers.count() === 0) ticker.stop()
       }
     },
     pause: () => {
       ticker.stop()
-      reader.forget()
       lose()
     },
   }
@@ -100,10 +98,9 @@ function createTicker(work: () => Promise<void>) {
   }
 }
 
-/** Remembers up to which change the log was read. */
+/** Remembers up to which change the log was read, whoever wrote it: another process, or another store of this one. */
 function createReader() {
   let seen = 0
-  let settled: { log: Tables['log']; version: number } | null = null
   const read = ({ log }: Tables): readonly KeyChange[] => {
     const news = log.since(seen)
     seen = news.last
@@ -111,23 +108,12 @@ function createReader() {
   }
   return {
     read,
-    /** Lets go of a closed database, which some engines keep open as long as anybody holds its statements. */
-    forget: () => {
-      settled = null
-    },
     begin: ({ log }: Tables) => {
-      settled = { log, version: log.dataVersion() }
       seen = log.last()
     },
-    /** Reads the log only where another connection has written since, or the database was opened anew. */
     look: (tables: Tables): readonly KeyChange[] => {
-      const { log, checkPlace } = tables
-      checkPlace()
-      const version = log.dataVersion()
-      if (settled?.log === log && settled.version === version) return []
-      const changes = read(tables)
-      settled = { log, version }
-      return changes
+      tables.checkPlace()
+      return read(tables)
     },
   }
 }

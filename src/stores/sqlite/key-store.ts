@@ -1,13 +1,18 @@
 import { resolve } from 'node:path'
-import { ConfigError, type KeyLookup, type KeyRecord, type KeyStore } from '../../keys/store.ts'
+import {
+  ConfigError,
+  type KeyLookup,
+  type KeyQuery,
+  type KeyRecord,
+  type KeyStore,
+  type TokenRevocation,
+} from '../../keys/store.ts'
 import { createConnection, databaseOpener, fileOpener, type Tables } from './connection.ts'
 import type { SqliteDatabase } from './database.ts'
 import type { Drivers } from './driver.ts'
 import { failureOf, pathError } from './failure.ts'
 import { createFeed } from './feed.ts'
 import { IN_MEMORY } from './file.ts'
-import type { KeyQuery } from './key-table.ts'
-import type { Revocation } from './revoked-tokens.ts'
 
 /** With the engines to choose from, for tests. */
 export function createSqliteKeyStore(source: string | SqliteDatabase, drivers?: Drivers): KeyStore {
@@ -35,7 +40,7 @@ export function createSqliteKeyStore(source: string | SqliteDatabase, drivers?: 
     insert: (record: KeyRecord) => write(({ keys }) => keys.add(record)),
     replace: (old: KeyRecord, fresh: KeyRecord) => write(({ keys }) => keys.replace(old, fresh)),
     update: (id: string, change: Partial<KeyRecord>) => write(({ keys }) => keys.change(id, change)),
-    revokeToken: (revocation: Revocation) => write(({ tokens }) => tokens.add(revocation)),
+    revokeToken: (revocation: TokenRevocation) => write(({ tokens }) => tokens.add(revocation)),
     revokedTokens: () => read(({ tokens }) => tokens.all()),
     watch: feed.watch,
     ready: () => read(({ keys }) => void keys.byId('')),

@@ -5,16 +5,11 @@ import {
   recordOfText,
   StoreConflict,
   textOfRecord,
+  type KeyQuery,
   type KeyRecord,
 } from '../../keys/store.ts'
 import type { ChangeLog } from './change-log.ts'
 import { inTransaction, type SqliteDatabase } from './database.ts'
-
-export interface KeyQuery {
-  organizationId?: string
-  after?: string
-  limit?: number
-}
 
 /** Records as texts; the last use stands in a column of its own, so that writing it never meets another change. */
 export interface KeyTable {

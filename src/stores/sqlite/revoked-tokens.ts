@@ -1,23 +1,16 @@
+import { KEPT_BEYOND_MS, type TokenRevocation } from '../../keys/store.ts'
 import type { ChangeLog } from './change-log.ts'
 import { inTransaction, type SqliteDatabase } from './database.ts'
 
-export interface Revocation {
-  readonly tokenId: string
-  readonly expiresAt: Date
-}
-
 export interface RevokedTokens {
-  add(revocation: Revocation): void
-  all(): readonly Revocation[]
+  add(revocation: TokenRevocation): void
+  all(): readonly TokenRevocation[]
 }
 
 interface Row {
   readonly token_id: string
   readonly expires_at: number | bigint
 }
-
-/** Kept so long after the expiry: a server whose clock is behind still takes the token. */
-const KEPT_AFTER_EXPIRY_MS = 3_600_000
 
 export function createRevokedTokens(database: SqliteDatabase, log: ChangeLog): RevokedTokens {
   const prune = database.prepare('DELETE FROM healthcloud_revoked_tokens WHERE expires_at < ?')
@@ -30,7 +23,7 @@ export function createRevokedTokens(database: SqliteDatabase, log: ChangeLog): R
   return {
     add: ({ tokenId, expiresAt }) =>
       inTransaction(database, () => {
-        prune.run(Date.now() - KEPT_AFTER_EXPIRY_MS)
+        prune.run(Date.now() - KEPT_BEYOND_MS)
         insert.run(tokenId, expiresAt.getTime())
         log.add({ tokenId })
       }),

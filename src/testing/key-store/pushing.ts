@@ -60,8 +60,26 @@ async function pushesNoRefusal({ store, settled }: Subject) {
   await leave()
 }
 
+async function survivesAWatcher({ store, get, settled }: Subject) {
+  if (!store.can.watch) return
+  const leaveFaulty = await store.watch?.(() => {
+    throw new Error('a watcher of no use')
+  })
+  const { changes, leave } = await watched(store)
+  await store.insert(recordOf('key_1'))
+  await store.update('key_1', { name: 'new' })
+  if (store.can.revocations) await store.revokeToken?.({ tokenId: 'tok_1', expiresAt: new Date(Date.now() + DAY) })
+  await settled()
+  assert.equal((await get('key_1'))?.name, 'new')
+  assertHeard(changes, { keyId: 'key_1' })
+  if (store.can.revocations) assertHeard(changes, { tokenId: 'tok_1' })
+  await leave()
+  await leaveFaulty?.()
+}
+
 export const pushCases: readonly StoreCase[] = [
   ['pushes every change to every watcher', pushesToEveryWatcher],
   ['pushes nothing where a key was only used, and nothing to a watcher who has left', pushesNoUse],
   ['pushes nothing where a change was refused', pushesNoRefusal],
+  ['neither refuses a change nor misses a watcher because of one that throws', survivesAWatcher],
 ]

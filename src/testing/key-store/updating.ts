@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { KeyRecord } from '../../keys/store.ts'
 import {
   assertConflict,
   assertRecord,
@@ -10,6 +11,48 @@ import {
   type StoreCase,
   type Subject,
 } from './subject.ts'
+
+async function keepsTheFirstRevocation({ store, get }: Subject) {
+  await store.insert(recordOf('key_1'))
+  const revocations = Array.from({ length: 5 }, (_, index) => ({
+    revokedAt: new Date(NOW + index),
+    revokedReason: `reason ${index}`,
+  }))
+  const updated = await Promise.all(revocations.map((change) => store.update('key_1', change)))
+  const stored = await get('key_1')
+  assert.ok(revocations.some(({ revokedReason }) => revokedReason === stored?.revokedReason))
+  for (const record of updated) assertRecord(record, { ...recordOf('key_1'), ...evidenceOf(stored) })
+  await store.update('key_1', { revokedAt: new Date(NOW + DAY), revokedReason: 'later' })
+  await store.update('key_1', { revokedAt: null, revokedReason: null, name: 'new' })
+  assertRecord(await get('key_1'), { ...recordOf('key_1'), ...evidenceOf(stored), name: 'new' })
+}
+
+function evidenceOf(record: KeyRecord | null): Pick<KeyRecord, 'revokedAt' | 'revokedReason'> {
+  return { revokedAt: record?.revokedAt ?? null, revokedReason: record?.revokedReason ?? null }
+}
+
+async function neverSetsUseBack({ store, get }: Subject) {
+  const lastUsedAt = new Date(NOW + 60_000)
+  const used = recordOf('key_1', { lastUsedAt })
+  await store.insert(recordOf('key_1'))
+  assertRecord(await store.update('key_1', { lastUsedAt }), used)
+  for (const earlier of [new Date(NOW), new Date(NOW + 59_999), null]) {
+    assertRecord(await store.update('key_1', { lastUsedAt: earlier }), used)
+  }
+  assertRecord(await store.update('key_1', { name: 'new', lastUsedAt: new Date(NOW) }), { ...used, name: 'new' })
+  const uses = [5, 9, 1, 7].map((seconds) => new Date(NOW + 60_000 + seconds * 1000))
+  await Promise.all(uses.map((each) => store.update('key_1', { lastUsedAt: each })))
+  assertRecord(await get('key_1'), { ...used, name: 'new', lastUsedAt: new Date(NOW + 69_000) })
+}
+
+async function neverShortens({ store }: Subject) {
+  if (!store.can.revocations) return
+  const expiresAt = new Date(Date.now() + 2 * DAY)
+  for (const each of [expiresAt, new Date(Date.now() + DAY)]) {
+    await store.revokeToken?.({ tokenId: 'tok_1', expiresAt: each })
+  }
+  assert.deepEqual(await store.revokedTokens?.(), [{ tokenId: 'tok_1', expiresAt }])
+}
 
 async function remembersRevokedTokens({ store }: Subject) {
   if (!store.can.revocations) return
@@ -63,5 +106,8 @@ export const updateCases: readonly StoreCase[] = [
       assert.deepEqual(await list(), [])
     },
   ],
+  ['keeps when and why a key was revoked first, of several at the same time too', keepsTheFirstRevocation],
+  ['never sets back when a key was last used', neverSetsUseBack],
   ['remembers revoked tokens until they expire', remembersRevokedTokens],
+  ['never shortens the revocation of a token', neverShortens],
 ]

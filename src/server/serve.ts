@@ -1,0 +1,158 @@
+import { authDraft } from '../auth-event.ts'
+import { answerTo, deny, type Answer, type Denial } from '../decision.ts'
+import { nameExposedKey } from '../exposed-key.ts'
+import type { House } from '../house.ts'
+import { identify } from '../identify.ts'
+import type { Identity } from '../principal.ts'
+import type { Credential } from '../request/credential.ts'
+import { allowsPlain } from '../request/transport.ts'
+import { denyAddress } from '../rules.ts'
+import { jsonResponse, refusalResponse, wrongMethod } from './answers.ts'
+import type { ServerCaller } from './handler.ts'
+import { openCall, type ServerCall } from './server-call.ts'
+
+/** An endpoint behind an API key. `B`: what its body comes to. */
+export interface Endpoint<B> {
+  readonly name: 'token.exchange' | 'token.introspect'
+  /** A denial where the request is malformed. */
+  read(request: Request): Promise<B | Denial>
+  /** Known scopes that are asked for, for the event. */
+  required(body: B): readonly string[]
+  /** Whether this key may have what is asked for. */
+  check(key: Identity, body: B): Refusal | null
+  /** Done only where it can be audited. */
+  answer(key: Identity, body: B): Done | Denial | Promise<Done | Denial>
+}
+
+/** `message` says more than the reason alone could; `null`: what `answerTo` says. */
+export interface Refusal {
+  readonly denial: Denial
+  readonly message: string | null
+}
+
+export interface Done {
+  readonly ok: true
+  /** JSON. */
+  readonly body: string
+  /** Of a token that was minted. */
+  readonly tokenId: string | null
+}
+
+interface Result {
+  readonly identity: Identity | null
+  readonly required: readonly string[]
+  /** In place of `done`. */
+  readonly refusal: Refusal | null
+  readonly answer: Answer | null
+  readonly done: Done | null
+}
+
+/**
+ * The path of a guard for a Web standard request: closing → HTTPS → malformed → identity → address → scopes → audit. One
+ * `auth` event, whatever comes of it; never rejects.
+ */
+export async function serve<B>(
+  house: House,
+  endpoint: Endpoint<B>,
+  { request, caller }: { request: Request; caller: ServerCaller },
+): Promise<Response> {
+  const ticket = house.tracker.opened()
+  const call = openCall(house, request, caller)
+  const result = await resultOf(call, endpoint).catch((): Result => refused(deny('handler_error')))
+  if (result.refusal?.denial.reason === 'https_required') {
+    // Looked up after the answer, so that whoever waits for it cannot tell whether there was anything to look up.
+    ticket.closed()
+    void nameExposedKey(house, call.credential, call.address)
+      .then((denial) => record(call, endpoint.name, { ...result, refusal: { denial, message: null } }))
+      .finally(ticket.recorded)
+    return responseTo(call, result)
+  }
+  record(call, endpoint.name, result)
+  ticket.recorded()
+  // Its event may have been the first that could not be written: then what was minted goes to nobody.
+  const audited = result.done === null || house.recorder.gate()
+  return responseTo(call, audited ? result : refused(deny('audit_unavailable')))
+}
+
+async function resultOf<B>(call: ServerCall, endpoint: Endpoint<B>): Promise<Result> {
+  const { house, request, credential, address } = call
+  if (house.closing()) return refused(deny('closing'))
+  if (!call.secure && !allowsPlain(house, address)) return refused(deny('https_required'))
+  if (request.method !== 'POST') return { ...refused(deny('request_malformed')), answer: wrongMethod('POST') }
+  if (!credential.ok && credential.reason === 'credential_duplicate') return refused(credential)
+  const body = await endpoint.read(request)
+  if (isDenial(body)) return refused(body)
+  const required = endpoint.required(body)
+  const key = await authenticate(house, credential, address)
+  if (!key.ok) return { ...refused(key), required }
+  return { ...(await decide(call, endpoint, { key, body })), identity: key, required }
+}
+
+/** Both endpoints are for API keys: what was minted cannot make more of itself. */
+function authenticate(
+  house: House,
+  credential: Credential | Denial,
+  address: string | null,
+): Identity | Denial | Promise<Identity | Denial> {
+  if (!credential.ok) return credential
+  if (credential.kind === 'access-token') return deny('credential_not_accepted', 'access-token')
+  return identify(house, credential, address)
+}
+
+async function decide<B>(
+  { house, address }: ServerCall,
+  endpoint: Endpoint<B>,
+  { key, body }: { key: Identity; body: B },
+): Promise<Result> {
+  const outside = denyAddress(key, address)
+  if (outside !== null) return refused(outside)
+  const refusal = endpoint.check(key, body)
+  if (refusal !== null) return refused(refusal.denial, refusal.message)
+  if (!house.recorder.gate()) return refused(deny('audit_unavailable', 'api-key'))
+  const done = await endpoint.answer(key, body)
+  return done.ok ? { identity: key, required: [], refusal: null, answer: null, done } : refused(done)
+}
+
+function refused(denial: Denial, message: string | null = null): Result {
+  return { identity: null, required: [], refusal: { denial, message }, answer: null, done: null }
+}
+
+function record(call: ServerCall, name: Endpoint<unknown>['name'], result: Result): void {
+  const { house, time, startedMs, address, requestId } = call
+  const { identity, required, refusal, done } = result
+  const denial = refusal?.denial ?? null
+  const tokenId = done?.tokenId ?? null
+  house.recorder.record(
+    authDraft(house, {
+      name,
+      time,
+      startedMs,
+      identity,
+      denial,
+      address,
+      required,
+      requestId,
+      operation: null,
+      tokenId,
+    }),
+  )
+}
+
+function responseTo(call: ServerCall, { identity, refusal, answer, done }: Result): Response {
+  const to = { house: call.house, requestId: call.requestId, head: call.request.method === 'HEAD' }
+  if (done !== null) return jsonResponse(done.body, to, graceHeaders(identity))
+  if (answer !== null) return refusalResponse(answer, to, { Allow: 'POST' })
+  const denial = refusal?.denial ?? deny('handler_error')
+  const face = answerTo(denial)
+  return refusalResponse({ ...face, message: refusal?.message ?? face.message }, to)
+}
+
+/** A call with a rotated key works, and says until when. */
+function graceHeaders(identity: Identity | null): Readonly<Record<string, string>> {
+  const ends = identity?.graceEnds ?? null
+  return ends === null ? {} : { 'HealthCloud-Key-Expires': new Date(ends).toUTCString() }
+}
+
+function isDenial(value: unknown): value is Denial {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, 'reason')
+}
