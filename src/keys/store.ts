@@ -111,9 +111,9 @@ export function readStoreOptions(
 ): ReadonlyMap<string, unknown> {
   const expected = names.map((name) => `\`${name}\``).join(', ')
   if (typeof options !== 'object' || options === null) {
-    throw new ConfigError(options === undefined ? 'CONFIG_MISSING' : 'CONFIG_INVALID', `${store}.options`, {
-      problem: options === undefined ? 'is missing.' : 'is no object.',
-      remedy: `Give an object with ${expected}.`,
+    throw new ConfigError(options === undefined ? 'CONFIG_MISSING' : 'CONFIG_INVALID', store, {
+      problem: options === undefined ? 'its options are missing.' : 'its options are no object.',
+      remedy: `Give an object; there is ${expected}.`,
     })
   }
   const own = new Map<string, unknown>(Object.entries(options))

@@ -7,12 +7,6 @@ import { readOptions, type IntrospectionOptions, type IntrospectionSettings } fr
 
 export type { IntrospectionOptions } from './introspection/options.ts'
 
-/** A key store that says which deadline suits it. */
-export interface IntrospectionKeyStore extends KeyStore {
-  /** Of one look-up, in milliseconds, where `keys.timeoutMs` is not set. */
-  readonly timeoutMs: number
-}
-
 const MAX_BYTES = 65_536
 const DEFAULT_TIMEOUT_MS = 2000
 /** Of a look-up, however it is configured. */
@@ -26,7 +20,7 @@ const MAX_TIMEOUT_MS = 30_000
  * works on for `keys.cacheSeconds`.
  * @throws {ConfigError} for an option that is missing, misspelt or wrong.
  */
-export function introspectionKeyStore(options: IntrospectionOptions): IntrospectionKeyStore {
+export function introspectionKeyStore(options: IntrospectionOptions): KeyStore {
   const settings = readOptions(options)
   return Object.freeze({
     name: 'introspection',

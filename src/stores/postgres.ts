@@ -5,20 +5,19 @@ import {
   StoreConflict,
   type KeyChange,
   type KeyLookup,
+  type KeyQuery,
   type KeyRecord,
   type KeyStore,
   type StoreContext,
+  type TokenRevocation,
 } from '../keys/store.ts'
 import { createConnections, type Task, type Work } from './postgres/connections.ts'
 import { createFeed } from './postgres/feed.ts'
-import type { PostgresPool } from './postgres/pool.ts'
-import { createKeyStatements, type PageQuery } from './postgres/key-statements.ts'
-import { createRevocationStatements, type Revocation } from './postgres/revocation-statements.ts'
-import { readPool, readTable, type PostgresKeyStoreOptions } from './postgres/store-options.ts'
+import { readPool, readTable, type PostgresKeyStoreOptions, type PostgresPool } from './postgres/options.ts'
+import { createKeyStatements, createRevocationStatements } from './postgres/statements.ts'
 import { createTables } from './postgres/tables.ts'
 
-export type { PostgresClient, PostgresNotification, PostgresPool } from './postgres/pool.ts'
-export type { PostgresKeyStoreOptions } from './postgres/store-options.ts'
+export type { PostgresClient, PostgresKeyStoreOptions, PostgresNotification, PostgresPool } from './postgres/options.ts'
 
 /** For what no signal bounds: how long an answer may take, the wait for a connection included. */
 const PATIENCE_MS = 10_000
@@ -72,8 +71,8 @@ export function postgresKeyStore(pool: PostgresPool, options: PostgresKeyStoreOp
         await keys.change(client, changed)
         return changed
       }),
-    list: (query: PageQuery) => run('list keys', (client) => keys.page(client, query)),
-    revokeToken: (revocation: Revocation) =>
+    list: (query: KeyQuery) => run('list keys', (client) => keys.page(client, query)),
+    revokeToken: (revocation: TokenRevocation) =>
       run('revoke a token', (client) => revocations.revokeToken(client, revocation)),
     revokedTokens: () => run('list revoked tokens', (client) => revocations.revokedTokens(client)),
     watch: (on: (change: KeyChange) => void) => feed.watch(on),

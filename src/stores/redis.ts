@@ -1,15 +1,30 @@
-import type { KeyChange, KeyLookup, KeyRecord, KeyStore, StoreContext } from '../keys/store.ts'
+import type {
+  KeyChange,
+  KeyLookup,
+  KeyQuery,
+  KeyRecord,
+  KeyStore,
+  StoreContext,
+  TokenRevocation,
+} from '../keys/store.ts'
 import { systemClock } from '../lib/clock.ts'
 import { send, survivingErrors, type RedisClient } from './redis/client.ts'
 import { createCommands } from './redis/commands.ts'
 import { createCondition, refuseEviction } from './redis/condition.ts'
 import { createFeed, HEARTBEAT } from './redis/feed.ts'
 import { openLine } from './redis/line.ts'
-import { namesOf } from './redis/names.ts'
-import { checkClient, readPrefix, type RedisKeyStoreOptions } from './redis/options.ts'
-import { findRecord, getRecord, insertRecord, listRecords, replaceRecord, updateRecord } from './redis/records.ts'
-import type { Query, Shelf } from './redis/records.ts'
-import { readRevocations, writeRevocation, type Revocation } from './redis/revocations.ts'
+import { checkClient, namesOf, readPrefix, type RedisKeyStoreOptions } from './redis/options.ts'
+import {
+  findRecord,
+  getRecord,
+  insertRecord,
+  listRecords,
+  readRevocations,
+  replaceRecord,
+  updateRecord,
+  writeRevocation,
+  type Shelf,
+} from './redis/records.ts'
 
 export type { IoRedisClient, NodeRedisClient, NodeRedisSubscriber, RedisClient } from './redis/client.ts'
 export type { RedisKeyStoreOptions } from './redis/options.ts'
@@ -24,8 +39,9 @@ export type { RedisKeyStoreOptions } from './redis/options.ts'
  * - Redis must keep its data over a restart (`appendonly yes`), and that is its operator's to see to. A store that has seen
  *   keys and finds that Redis lost them all answers with errors, not with "unknown".
  * - On a cluster (ioredis `Cluster`) the prefix needs a hash tag, as the default `{hc}:` has: all keys are on one node.
+ *   Its `scaleReads` must be left at `master`: replicas lag behind.
  * - Its Redis user needs GET, MGET, ZRANGE, ZRANGEBYLEX on `<prefix>*`, PUBLISH and SUBSCRIBE on `<prefix>changes`, to
- *   write also EVAL, SET, DEL, EXISTS, ZADD, ZREM, ZCARD, ZSCORE, ZREMRANGEBYSCORE; INFO if the policy is to be checked.
+ *   write also EVAL, SET, EXISTS, ZADD, ZREM, ZCARD, ZSCORE, ZREMRANGEBYSCORE; INFO if the policy is to be checked.
  *
  * @throws {ConfigError} where the client or an option does not fit.
  */
@@ -57,8 +73,8 @@ export function redisKeyStore(client: RedisClient, options: RedisKeyStoreOptions
     insert: async (record: KeyRecord) => insertRecord(inUse(), record),
     replace: async (old: KeyRecord, fresh: KeyRecord) => replaceRecord(inUse(), old, fresh),
     update: async (id: string, change: Partial<KeyRecord>) => updateRecord(inUse(), id, change),
-    list: async (query: Query) => listRecords(inUse(), query),
-    revokeToken: async (revocation: Revocation) => writeRevocation(inUse(), revocation),
+    list: async (query: KeyQuery) => listRecords(inUse(), query),
+    revokeToken: async (revocation: TokenRevocation) => writeRevocation(inUse(), revocation),
     revokedTokens: async () => readRevocations(inUse()),
     watch: async (on: (change: KeyChange) => void) => {
       inUse()

@@ -52,6 +52,8 @@ export async function openWorld(framework: Framework, options: Partial<AuthOptio
     transport: { https: 'off' },
     clock,
     ...options,
+    // Few: room for the default 100,000 is allocated anew for each world.
+    ...(options.keys === undefined ? {} : { keys: { cacheEntries: 1000, ...options.keys } }),
     audit: {
       directory,
       pseudonymKeys: [{ id: 'k1', secret: SECRET }],

@@ -143,7 +143,8 @@ export async function createWorld(
   const store = wrap(memory)
   const auth = createAuth({
     environment: 'live',
-    keys: { store },
+    // Few: room for the default 100,000 is allocated anew for each world.
+    keys: { store, cacheEntries: 1000 },
     tokens: { issuer: ISSUER, audience: AUDIENCE, jwks: { keys: [JWK] } },
     transport: { https: 'off' },
     service: { name: 'suite', version: '1.0.0', instance: 'i1' },

@@ -20,7 +20,7 @@ describe('what it is given', () => {
   test.each<[string, unknown, unknown, string]>([
     ['no pool', undefined, {}, 'Hand in a pg.Pool'],
     ['a connection string', 'postgres://127.0.0.1/test', {}, 'Hand in a pg.Pool'],
-    ['options that are none', pool, 'keys', 'give { table }'],
+    ['options that are none', pool, 'keys', 'postgresKeyStore: its options are no object'],
     ['an option that there is not', pool, { tabel: 'keys' }, 'postgresKeyStore.tabel: is no option'],
     ['a table of another type', pool, { table: 7 }, 'postgresKeyStore.table: is no name'],
     ['a table with a quote', pool, { table: 'keys"; DROP TABLE keys; --' }, 'postgresKeyStore.table: is no name'],

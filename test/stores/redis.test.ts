@@ -443,12 +443,29 @@ describe('is refused', () => {
     ['a prefix with a line end', { prefix: 'a\n' }, 'CONFIG_INVALID', 'prefix'],
     ['a prefix that is too long', { prefix: 'x'.repeat(65) }, 'CONFIG_INVALID', 'prefix'],
     ['a prefix that is no text', { prefix: 7 }, 'CONFIG_INVALID', 'prefix'],
-    ['a text', 'hc:', 'CONFIG_INVALID', 'options'],
+    ['a text', 'hc:', 'CONFIG_INVALID', ''],
   ]
   test.each(options)('%s', (_, given, code, option) => {
     const act = () => redisKeyStore(fits as unknown as RedisClient, given as { prefix: string })
-    expect(act).toThrow(expect.objectContaining({ name: 'ConfigError', code, option: `redisKeyStore.${option}` }))
+    expect(act).toThrow(
+      expect.objectContaining({
+        name: 'ConfigError',
+        code,
+        option: option === '' ? 'redisKeyStore' : `redisKeyStore.${option}`,
+      }),
+    )
   })
+
+  test.each(['slave', 'all', () => []] as const)(
+    'a cluster that reads from replicas (scaleReads: %s)',
+    (scaleReads) => {
+      const cluster = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true, scaleReads })
+      const act = () => redisKeyStore(cluster)
+      expect(act).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', option: 'redisKeyStore.client' }))
+      expect(act).toThrow(/replicas.*scaleReads/)
+      cluster.disconnect()
+    },
+  )
 
   test('but nothing that somebody put on Object.prototype', () => {
     const planted = { prefix: 'a b', call: () => undefined, getSlotRandomNode: () => undefined }

@@ -1,4 +1,4 @@
-import { ConfigError } from '../../keys/store.ts'
+import { ConfigError, readStoreOptions } from '../../keys/store.ts'
 import { isPrivateUrl } from '../../lib/bounded-fetch.ts'
 
 /** Where and as whom keys are asked about. */
@@ -23,18 +23,11 @@ export interface IntrospectionSettings {
   readonly timeoutMs: number | null
 }
 
-const NAMES: ReadonlySet<string> = new Set(['url', 'clientCredential', 'fetch', 'timeoutMs'])
+const NAMES = ['url', 'clientCredential', 'fetch', 'timeoutMs']
 
 /** @throws {ConfigError} for the first mistake; it names the option and the remedy, never the value. */
 export function readOptions(options: IntrospectionOptions): IntrospectionSettings {
-  if (typeof options !== 'object' || options === null) {
-    throw mistake('CONFIG_MISSING', '', ['is missing.', 'Give `{ url, clientCredential }`.'])
-  }
-  // Own members alone: what every object inherits is no option.
-  const own = new Map<string, unknown>(Object.entries(options))
-  for (const name of own.keys()) {
-    if (!NAMES.has(name)) throw mistake('CONFIG_UNKNOWN_OPTION', name, ['is no option.', 'Check its spelling.'])
-  }
+  const own = readStoreOptions('introspectionKeyStore', options, NAMES)
   return Object.freeze({
     url: readUrl(own.get('url')),
     clientCredential: readCredential(own.get('clientCredential')),
@@ -84,8 +77,5 @@ function mistake(
   name: string,
   [problem, remedy]: readonly [string, string],
 ): ConfigError {
-  return new ConfigError(code, name === '' ? 'introspectionKeyStore' : `introspectionKeyStore.${name}`, {
-    problem,
-    remedy,
-  })
+  return new ConfigError(code, `introspectionKeyStore.${name}`, { problem, remedy })
 }

@@ -1,9 +1,8 @@
-import type { KeyChange } from '../../keys/store.ts'
-import type { Connections } from './connections.ts'
-import { noticeOf } from './notice.ts'
+import { noticeOfText, type KeyChange } from '../../keys/store.ts'
+import { createWatchers } from '../../lib/watchers.ts'
+import { storeError, type Connections } from './connections.ts'
 import { rest } from './patience.ts'
 import { openSession, type Session } from './session.ts'
-import { storeError } from './store-error.ts'
 
 type Watcher = (change: KeyChange) => void
 
@@ -25,30 +24,26 @@ const FIRST_REST_MS = 100
 const LONGEST_REST_MS = 1000
 
 export function createFeed(connections: Connections, channel: string): Feed {
-  const watchers = new Set<Watcher>()
+  const watchers = createWatchers<KeyChange>()
+  const { tell } = watchers
   let run: Run | null = null
-  const tell = (change: KeyChange) => {
-    for (const watcher of watchers) tellOne(watcher, change)
-  }
   const stop = async () => {
     const last = run
     run = null
     await last?.stop()
   }
   const hear = (payload: string) => {
-    const notice = noticeOf(payload)
+    const notice = noticeOfText(payload)
     if (notice !== null) tell(notice)
   }
   const start = () => startRun(tell, (signal) => openSession(connections, { channel, hear, signal }))
 
   return Object.freeze({
     watch: async (on: Watcher) => {
-      // A function of its own for each, so that one watcher given twice is two.
-      const watcher = (change: KeyChange) => on(change)
+      const remove = watchers.add(on)
       const leave = async () => {
-        if (watchers.delete(watcher) && watchers.size === 0) await stop()
+        if (remove() && watchers.count() === 0) await stop()
       }
-      watchers.add(watcher)
       run ??= start()
       try {
         await run.up()
@@ -107,14 +102,5 @@ function startRun(tell: Watcher, open: (signal: AbortSignal) => Promise<Session>
       stopping.abort()
       await running
     },
-  }
-}
-
-/** A watcher that throws keeps neither the others from hearing nor the feed from coming back. */
-function tellOne(watcher: Watcher, change: KeyChange): void {
-  try {
-    watcher(change)
-  } catch {
-    // Its own affair.
   }
 }

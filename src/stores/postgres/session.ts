@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Connections } from './connections.ts'
 import { rest, withPatience, type Patience } from './patience.ts'
-import type { PostgresClient, PostgresNotification } from './pool.ts'
+import type { PostgresClient, PostgresNotification } from './options.ts'
 
 /** A connection that hears what is told on a channel. */
 export interface Session {

@@ -1,8 +1,7 @@
-import { LOCK_TIMEOUT_MS, type Connections } from './connections.ts'
+import { isLockTimeout, LOCK_TIMEOUT_MS, type Connections } from './connections.ts'
 import { rest, withPatience, type Patience } from './patience.ts'
-import type { PostgresClient } from './pool.ts'
-import { COLUMNS, textOf } from './row.ts'
-import { isLockTimeout } from './store-error.ts'
+import type { PostgresClient } from './options.ts'
+import { COLUMNS, textOf } from './statements.ts'
 
 export interface Tables {
   /** Makes them where there are none, once; rejects where they are not there and cannot be made. */

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
-import { redisError } from './errors.ts'
 
 export type Command = readonly string[]
 
@@ -74,4 +73,33 @@ function createDeadline(outer: AbortSignal | undefined) {
       outer?.removeEventListener('abort', abort)
     },
   }
+}
+
+/** What a client's error says, without what it carries: ioredis adds the command with its arguments, Redis may quote them. */
+function redisError(error: unknown): Error {
+  const said = error instanceof Error ? error.message : ''
+  const code = codeOf(error, said)
+  const text = (said.split(/[\r\n]|, with args/, 1)[0] ?? '').slice(0, 300)
+  const remedy = code === 'CROSSSLOT' ? ' On a cluster the prefix needs a hash tag, such as `{hc}:`.' : ''
+  return Object.assign(new Error(`Redis: ${text === '' ? (code ?? 'the command failed') : text}${remedy}`), { code })
+}
+
+/** Of the network (`ECONNREFUSED`), or the first word of Redis' own errors (`WRONGTYPE`). */
+function codeOf(error: unknown, said: string): string | undefined {
+  const code: unknown = error instanceof Error && Object.hasOwn(error, 'code') ? Reflect.get(error, 'code') : undefined
+  if (typeof code === 'string') return code
+  return /^[A-Z]{3,}(?= )/.exec(said)?.[0]
+}
+
+/** A reply that is a text, or `null` for nothing. @throws for any other, which is never "nothing". */
+export function textOf(reply: unknown): string | null {
+  if (reply === null || typeof reply === 'string') return reply
+  if (Buffer.isBuffer(reply)) return reply.toString()
+  throw new TypeError('Redis: a reply that is no text.')
+}
+
+/** A reply that is a list; of pairs too, which RESP3 gives as lists and RESP2 one after the other. */
+export function listOf(reply: unknown): readonly unknown[] {
+  if (!Array.isArray(reply)) throw new TypeError('Redis: a reply that is no list.')
+  return (reply as readonly unknown[]).flat()
 }

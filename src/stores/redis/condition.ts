@@ -1,5 +1,4 @@
-import type { Commands } from './commands.ts'
-import { textOf } from './replies.ts'
+import { textOf, type Commands } from './commands.ts'
 import { VERSION } from './scripts.ts'
 
 /** Whether what is stored can be relied on. */

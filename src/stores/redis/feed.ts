@@ -1,14 +1,6 @@
-import type { KeyChange } from '../../keys/store.ts'
-import { ownMember } from '../../lib/own-member.ts'
-import type { ListeningParts } from './listening.ts'
-import { createReception } from './reception.ts'
-
-type Watcher = (change: KeyChange) => void
-
-/** What is published when a key was changed or a token revoked. */
-export function noticeOf(change: { keyId: string } | { tokenId: string }): string {
-  return JSON.stringify(change)
-}
+import { noticeOfText, type KeyChange } from '../../keys/store.ts'
+import { createWatchers } from '../../lib/watchers.ts'
+import { startListening, type Listening, type ListeningParts } from './listening.ts'
 
 /** What is published so that something is heard. */
 export const HEARTBEAT = '{}'
@@ -16,7 +8,7 @@ export const HEARTBEAT = '{}'
 /** The changes, for any number of watchers by one connection: the first opens it, the last closes it. */
 export interface Feed {
   /** Rejects where the feed cannot be had at present, and leaves nothing behind. */
-  watch(on: Watcher): Promise<() => Promise<void>>
+  watch(on: (change: KeyChange) => void): Promise<() => Promise<void>>
   /** Closes the connection; who watches still is told that the feed is lost. */
   close(): void
   /** Opens the connection again after `close`, if somebody watches still. */
@@ -24,31 +16,30 @@ export interface Feed {
 }
 
 export function createFeed(parts: ListeningParts): Feed {
-  const watchers = new Set<Watcher>()
+  const watchers = createWatchers<KeyChange>()
+  const { tell } = watchers
   let waiting = 0
-  const tell = (change: KeyChange) => {
-    for (const watcher of watchers) tellOne(watcher, change)
-  }
   const reception = createReception(parts, {
-    message: (text) => tellOf(text, tell),
+    message: (text) => {
+      const notice = noticeOfText(text)
+      if (notice !== null) tell(notice)
+    },
     lost: () => tell('lost'),
     resumed: () => tell('resumed'),
   })
   const unlessWanted = () => {
-    if (watchers.size === 0 && waiting === 0) reception.close()
+    if (watchers.count() === 0 && waiting === 0) reception.close()
   }
 
   return Object.freeze({
-    watch: async (on: Watcher) => {
+    watch: async (on: (change: KeyChange) => void) => {
       if (reception.state() === 'lost') throw new Error('Redis: the feed of changes is lost at present.')
       waiting += 1
       try {
         await reception.open()
-        // A function of its own for each, so that one watcher given twice is two.
-        const watcher: Watcher = (change) => on(change)
-        watchers.add(watcher)
+        const remove = watchers.add(on)
         return async () => {
-          if (watchers.delete(watcher)) unlessWanted()
+          if (remove()) unlessWanted()
         }
       } finally {
         waiting -= 1
@@ -61,32 +52,82 @@ export function createFeed(parts: ListeningParts): Feed {
       if (wasUp) tell('lost')
     },
     wake: () => {
-      if (reception.state() === 'idle' && watchers.size > 0) reception.reopen()
+      if (reception.state() === 'idle' && watchers.count() > 0) reception.reopen()
     },
   })
 }
 
-/** Heartbeats, and what a later version may publish, say nothing here. */
-function tellOf(text: string, tell: Watcher): void {
-  const message = parsed(text)
-  const keyId = ownMember(message, 'keyId')
-  const tokenId = ownMember(message, 'tokenId')
-  if (typeof keyId === 'string') tell({ keyId })
-  else if (typeof tokenId === 'string') tell({ tokenId })
+/** The published changes, by one connection at a time: where one is lost the next is opened, until that succeeds. */
+interface Reception {
+  state(): 'idle' | 'opening' | 'up' | 'lost'
+  /** The first connection; rejects where it cannot be had, and leaves nothing behind. */
+  open(): Promise<void>
+  /** Goes on as after a loss: tries until it succeeds. */
+  reopen(): void
+  close(): void
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
+interface ReceptionHandlers {
+  message(text: string): void
+  lost(): void
+  resumed(): void
 }
 
-function tellOne(watcher: Watcher, change: KeyChange): void {
-  try {
-    watcher(change)
-  } catch {
-    // In a listener of the client's socket it would end the process.
+const RETRY_MS = 500
+
+function createReception(parts: ListeningParts, handlers: ReceptionHandlers): Reception {
+  let state: ReturnType<Reception['state']> = 'idle'
+  let listening: Listening | null = null
+  let opening: Promise<void> = Promise.resolve()
+  let retry: NodeJS.Timeout | null = null
+
+  /** `false`: failed, or was closed meanwhile; then nothing of it counts any more. */
+  const listen = async (failed: (error: unknown) => void): Promise<boolean> => {
+    const mine = startListening(parts, { message: handlers.message, lost })
+    listening = mine
+    try {
+      await mine.up
+    } catch (error) {
+      if (listening === mine) failed(error)
+      return false
+    }
+    if (listening === mine) state = 'up'
+    return listening === mine
   }
+  const lost = () => {
+    reopen(0)
+    handlers.lost()
+  }
+  const reopen = (ms: number) => {
+    state = 'lost'
+    retry = setTimeout(() => void listenAgain(), ms).unref()
+  }
+  const listenAgain = async () => {
+    if (await listen(() => reopen(RETRY_MS))) handlers.resumed()
+  }
+  const open = async () => {
+    state = 'opening'
+    let problem: unknown = new Error('Redis: the feed of changes was closed.')
+    const failed = (error: unknown) => {
+      state = 'idle'
+      problem = error
+    }
+    if (!(await listen(failed))) throw problem
+  }
+
+  return Object.freeze({
+    state: () => state,
+    open: () => {
+      if (state === 'idle') opening = open()
+      return opening
+    },
+    reopen: () => reopen(0),
+    close: () => {
+      state = 'idle'
+      if (retry !== null) clearTimeout(retry)
+      const last = listening
+      listening = null
+      last?.stop()
+    },
+  })
 }

@@ -1,6 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Line, LineHandlers } from './line.ts'
-import { startPulse, type Pulse } from './pulse.ts'
 
 /** One line to the changes, from when it is opened until it is lost. */
 export interface Listening {
@@ -71,4 +70,57 @@ export function startListening({ open, beat, clock }: ListeningParts, handlers: 
     if (state === 'opening') end(error instanceof Error ? error.message.replace(/^Redis: /, '') : 'no subscription.')
   })
   return Object.freeze({ up, stop: () => stop('the feed of changes was closed.') })
+}
+
+/** Whether anything is still heard. */
+interface Pulse {
+  heard(): void
+  stop(): void
+}
+
+interface PulseParts {
+  /** Publishes a heartbeat, for everybody who listens. */
+  beat(): Promise<unknown>
+  /** Nothing was heard for 5 s. */
+  silent(): void
+  readonly clock: Clock
+}
+
+const TICK_MS = 500
+/** After this long without a sound one who listens publishes a heartbeat, so that many need no more than one does. */
+const QUIET_MS = 2000
+const LOST_MS = 5000
+
+function startPulse({ beat, silent, clock }: PulseParts): Pulse {
+  let heardMs = clock.monotonicMs()
+  let beating = false
+  let stopped = false
+  const quietMs = () => clock.monotonicMs() - heardMs
+  const beatOnce = async () => {
+    beating = true
+    try {
+      await beat()
+    } catch {
+      // Not heard: the line is lost in a while, unless somebody else is.
+    }
+    beating = false
+  }
+  const tick = () => {
+    if (quietMs() >= LOST_MS) {
+      // What came in while this process was busy is read first.
+      setImmediate(() => {
+        if (!stopped && quietMs() >= LOST_MS) silent()
+      })
+    } else if (quietMs() >= QUIET_MS && !beating) void beatOnce()
+  }
+  const ticks = setInterval(tick, TICK_MS).unref()
+  return Object.freeze({
+    heard: () => {
+      heardMs = clock.monotonicMs()
+    },
+    stop: () => {
+      stopped = true
+      clearInterval(ticks)
+    },
+  })
 }

@@ -1,4 +1,5 @@
-import { ConfigError } from '../../keys/store.ts'
+import { ConfigError, readStoreOptions } from '../../keys/store.ts'
+import { ownMember } from '../../lib/own-member.ts'
 import { hasMethod } from './client.ts'
 
 export interface RedisKeyStoreOptions {
@@ -11,13 +12,7 @@ export interface RedisKeyStoreOptions {
 
 /** @throws {ConfigError} for the first mistake; it names the option and the remedy, never the value. */
 export function readPrefix(options: RedisKeyStoreOptions): string {
-  if (typeof options !== 'object' || options === null) {
-    throw mistake('CONFIG_INVALID', 'options', ['is no object.', 'Give `{ prefix }` or leave it out.'])
-  }
-  for (const name of Object.keys(options)) {
-    if (name !== 'prefix') throw mistake('CONFIG_UNKNOWN_OPTION', name, ['is no option.', 'The only one is `prefix`.'])
-  }
-  const prefix = Object.hasOwn(options, 'prefix') ? options.prefix : undefined
+  const prefix = readStoreOptions('redisKeyStore', options, ['prefix']).get('prefix')
   if (prefix === undefined) return '{hc}:'
   if (typeof prefix === 'string' && /^[\x21-\x7e]{1,64}$/.test(prefix)) return prefix
   const remedy = 'Give 1 to 64 printable ASCII characters without spaces, such as `{hc}:`.'
@@ -38,6 +33,17 @@ export function checkClient(client: unknown): void {
     : ['sendCommand', 'duplicate', 'on', 'removeListener'].every(has) && !OTHERS.some(has)
   if (client === undefined || client === null) throw mistake('CONFIG_MISSING', 'client', ['is missing.', GIVE])
   if (!fits) throw mistake('CONFIG_INVALID', 'client', ['is no Redis client that is known here.', GIVE])
+  if (readsFromReplicas(client)) {
+    const problem = 'is a Cluster that may read from replicas, which lag behind: a revoked key would pass.'
+    throw mistake('CONFIG_INVALID', 'client', [problem, "Leave out its option scaleReads, or give 'master'."])
+  }
+}
+
+/** ioredis puts what it takes by default into `options` as well. */
+function readsFromReplicas(client: unknown): boolean {
+  if (ownMember(client, 'isCluster') !== true) return false
+  const scaleReads = ownMember(ownMember(client, 'options'), 'scaleReads')
+  return scaleReads !== undefined && scaleReads !== 'master'
 }
 
 function mistake(
@@ -46,4 +52,39 @@ function mistake(
   [problem, remedy]: readonly [string, string],
 ): ConfigError {
   return new ConfigError(code, `redisKeyStore.${name}`, { problem, remedy })
+}
+
+/** The names of everything that a store keeps, all behind its prefix. */
+export interface Names {
+  readonly version: string
+  /** Ids of all records, a sorted set with one score: its members are in order of their bytes. */
+  readonly ids: string
+  /** Revoked tokens, a sorted set by expiry in epoch milliseconds. */
+  readonly revoked: string
+  /** Where changes are published. */
+  readonly channel: string
+  /** The record's text. */
+  key(id: string): string
+  /** The id of the record with this digest. */
+  digest(digest: string): string
+  /** Ids of the records of one organization, like `ids`. */
+  organization(organizationId: string): string
+  /** When a key was last used, ISO 8601: beside the record, so that it conflicts with no change. */
+  used(id: string): string
+  /** A write that was made. */
+  done(write: string): string
+}
+
+export function namesOf(prefix: string): Names {
+  return Object.freeze({
+    version: `${prefix}version`,
+    ids: `${prefix}ids`,
+    revoked: `${prefix}revoked`,
+    channel: `${prefix}changes`,
+    key: (id: string) => `${prefix}key:${id}`,
+    digest: (digest: string) => `${prefix}digest:${digest}`,
+    organization: (organizationId: string) => `${prefix}org:${organizationId}`,
+    used: (id: string) => `${prefix}used:${id}`,
+    done: (write: string) => `${prefix}done:${write}`,
+  })
 }

@@ -1,13 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { types } from 'node:util'
-import { changedRecord, isOnlyUse, isRotationOf, recordOfText, StoreConflict, textOfRecord } from '../../keys/store.ts'
-import type { KeyRecord } from '../../keys/store.ts'
-import type { Command, Commands } from './commands.ts'
+import {
+  changedRecord,
+  isOnlyUse,
+  isRotationOf,
+  KEPT_BEYOND_MS,
+  recordOfText,
+  StoreConflict,
+  textOfNotice,
+  textOfRecord,
+  type KeyQuery,
+  type KeyRecord,
+  type TokenRevocation,
+} from '../../keys/store.ts'
+import { listOf, textOf, type Command, type Commands } from './commands.ts'
 import { otherVersion, type Condition } from './condition.ts'
-import { noticeOf } from './feed.ts'
-import type { Names } from './names.ts'
-import { listOf, textOf } from './replies.ts'
-import { INSERT, REPLACE, UPDATE, VERSION } from './scripts.ts'
+import type { Names } from './options.ts'
+import { INSERT, MARK_USED, REPLACE, REVOKE_TOKEN, UPDATE, VERSION } from './scripts.ts'
 
 export interface Shelf {
   readonly commands: Commands
@@ -20,12 +29,6 @@ export interface Shelf {
 interface Stored {
   readonly text: string
   readonly used: string | null
-}
-
-export interface Query {
-  organizationId?: string
-  after?: string
-  limit?: number
 }
 
 /** How often a change is made again from what is stored by then, where another one came between. */
@@ -84,13 +87,12 @@ export async function updateRecord(shelf: Shelf, id: string, change: Partial<Key
     const { keys, args } = exchangeOf(shelf, stored, next)
     return settle(shelf, await evaluate(shelf, UPDATE, { keys, args, write })) ? next : null
   })
-  if (Object.hasOwn(change, 'lastUsedAt')) await writeUse(shelf, record)
-  return record
+  return Object.hasOwn(change, 'lastUsedAt') ? markUsed(shelf, record) : record
 }
 
-export async function listRecords(shelf: Shelf, query: Query): Promise<readonly KeyRecord[]> {
+export async function listRecords(shelf: Shelf, query: KeyQuery): Promise<readonly KeyRecord[]> {
   const { commands, condition, names } = shelf
-  const { organizationId, after, limit = 100 } = Object.assign(Object.create(null) as Query, query)
+  const { organizationId, after, limit = 100 } = Object.assign(Object.create(null) as KeyQuery, query)
   const index = organizationId === undefined ? names.ids : names.organization(organizationId)
   const from = after === undefined || after === '' ? '-' : `(${after}`
   const [version, reply] = await commands.ask([
@@ -110,6 +112,31 @@ export async function listRecords(shelf: Shelf, query: Query): Promise<readonly 
     if (text === null) throw new Error(`Redis: the record ${ids[at] ?? ''} is in the list of ids, but is not there.`)
     return recordOf({ text, used: textOf(used[at] ?? null) })
   })
+}
+
+/** Writes a revocation, and takes out those that nobody needs any more. */
+export async function writeRevocation(shelf: Shelf, { tokenId, expiresAt }: TokenRevocation): Promise<void> {
+  const expiry = expiresAt.getTime()
+  if (typeof tokenId !== 'string' || !Number.isFinite(expiry)) {
+    throw new TypeError('A revocation needs a tokenId and an expiresAt that is an instant.')
+  }
+  const args = [tokenId, textOfNotice({ tokenId }), String(expiry), String(Date.now() - KEPT_BEYOND_MS)]
+  const keys = [shelf.names.revoked]
+  settle(shelf, await evaluate(shelf, REVOKE_TOKEN, { keys, args, write: randomUUID() }))
+}
+
+/** All that are kept; whoever reads them goes by his own clock. */
+export async function readRevocations({ commands, condition, names }: Shelf): Promise<readonly TokenRevocation[]> {
+  const [version, reply] = await commands.ask([
+    ['GET', names.version],
+    ['ZRANGE', names.revoked, '0', '-1', 'WITHSCORES'],
+  ])
+  condition.check(version)
+  const flat = listOf(reply)
+  return Array.from({ length: flat.length / 2 }, (_, at) => ({
+    tokenId: textOf(flat[2 * at]) ?? '',
+    expiresAt: new Date(Number(flat[2 * at + 1])),
+  }))
 }
 
 async function read({ commands, condition, names }: Shelf, id: string, signal?: AbortSignal): Promise<Stored | null> {
@@ -136,9 +163,11 @@ function textWithoutUse(record: KeyRecord): string {
   return textOfRecord({ ...record, lastUsedAt: null })
 }
 
-async function writeUse({ commands, names }: Shelf, { id, lastUsedAt }: KeyRecord): Promise<void> {
-  const key = names.used(id)
-  await commands.ask([lastUsedAt === null ? ['DEL', key] : ['SET', key, lastUsedAt.toISOString()]])
+/** Never sets it back: another server may have written a later use meanwhile. */
+async function markUsed({ commands, names }: Shelf, record: KeyRecord): Promise<KeyRecord> {
+  if (record.lastUsedAt === null) return record
+  const [reply] = await commands.ask([['EVAL', MARK_USED, '1', names.used(record.id), record.lastUsedAt.toISOString()]])
+  return { ...record, lastUsedAt: new Date(textOf(reply) ?? Number.NaN) }
 }
 
 interface Writing {
@@ -151,7 +180,7 @@ function insertionOf({ names }: Shelf, record: KeyRecord): Writing {
   mustBeWhole(record, id)
   return {
     keys: [names.key(id), names.digest(digest), names.ids, names.organization(organizationId), names.used(id)],
-    args: [id, noticeOf({ keyId: id }), textWithoutUse(record), lastUsedAt?.toISOString() ?? ''],
+    args: [id, textOfNotice({ keyId: id }), textWithoutUse(record), lastUsedAt?.toISOString() ?? ''],
   }
 }
 
@@ -160,12 +189,12 @@ function exchangeOf({ names }: Shelf, { text }: Stored, next: KeyRecord): Writin
   const before = recordOfText(text).organizationId
   return {
     keys: [names.key(id), names.organization(before), names.organization(organizationId)],
-    args: [id, noticeOf({ keyId: id }), text, textWithoutUse(next)],
+    args: [id, textOfNotice({ keyId: id }), text, textWithoutUse(next)],
   }
 }
 
 /** `write` names this write, however often it is sent. */
-export async function evaluate(
+async function evaluate(
   { commands, names }: Shelf,
   script: string,
   { keys, args, write }: Writing & { write: string },
@@ -176,7 +205,7 @@ export async function evaluate(
 }
 
 /** `true`: done; `null`: another change came between. @throws for everything else that a script answers. */
-export function settle({ condition, prefix }: Pick<Shelf, 'condition' | 'prefix'>, outcome: string): true | null {
+function settle({ condition, prefix }: Pick<Shelf, 'condition' | 'prefix'>, outcome: string): true | null {
   if (outcome === 'changed') return null
   if (outcome === 'exists') throw new StoreConflict('A record with this id or digest exists.')
   if (outcome.startsWith('version:')) throw new Error(otherVersion(prefix, outcome.slice('version:'.length)))

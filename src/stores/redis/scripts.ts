@@ -4,13 +4,12 @@ export const VERSION = '1'
 /** For how long a write is remembered, so that a client which sends it again after a lost connection does not repeat it. */
 const DONE_SECONDS = 600
 
-/** What a script answers: done, or why nothing was written. */
-export type Outcome = 'ok' | 'exists' | 'changed' | `version:${string}`
-
 /*
  * One script is one transaction, but what it has written before an error stays. So all that can fail comes first: every
  * check, the type of every key, and the notices, which may be forbidden to the user. Nobody sees between them and the
  * writes: whoever hears a notice and asks is answered after the script.
+ *
+ * A script answers `ok`, or why nothing was written: `exists`, `changed`, `version:<that of what is stored>`.
  *
  * KEYS: version, done, then those of the parts. ARGV: version, channel, then those of the parts.
  */
@@ -82,3 +81,10 @@ local known = redis.call('ZSCORE', KEYS[3], ARGV[3])
 redis.call('PUBLISH', ARGV[2], ARGV[4])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[6])
 if not known or tonumber(known) < tonumber(ARGV[5]) then redis.call('ZADD', KEYS[3], ARGV[5], ARGV[3]) end${END}`
+
+/** KEYS: used. ARGV: an instant, ISO 8601, whose texts are in the order of time. Answers with the last use by then. */
+export const MARK_USED = `
+local known = redis.call('GET', KEYS[1])
+if known and known >= ARGV[1] then return known end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]`

@@ -1,5 +1,31 @@
-import { ConfigError } from '../../keys/store.ts'
-import type { PostgresPool } from './pool.ts'
+import { ConfigError, readStoreOptions } from '../../keys/store.ts'
+
+/** What the store needs of a client that was taken from a pool: a `pg.PoolClient` fits. */
+export interface PostgresClient {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
+  /** With an error or `true`, the connection is closed instead of going back to the pool. */
+  release(error?: Error | boolean): void
+  on(event: 'notification', listener: (message: PostgresNotification) => void): unknown
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'end', listener: () => void): unknown
+  removeListener(event: 'notification', listener: (message: PostgresNotification) => void): unknown
+  removeListener(event: 'error', listener: (error: Error) => void): unknown
+  removeListener(event: 'end', listener: () => void): unknown
+}
+
+export interface PostgresNotification {
+  readonly channel: string
+  readonly payload?: string | undefined
+}
+
+/** What the store needs of a pool: a `pg.Pool` fits. */
+export interface PostgresPool {
+  /** Not called: what is asked through a connection of its own can be bounded, and ended. */
+  query?(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
+  connect(): Promise<PostgresClient>
+  on?(event: 'error', listener: (error: Error) => void): unknown
+  removeListener?(event: 'error', listener: (error: Error) => void): unknown
+}
 
 export interface PostgresKeyStoreOptions {
   /**
@@ -28,23 +54,7 @@ export function readPool(pool: PostgresPool): PostgresPool {
 
 /** @throws {ConfigError} for the first mistake; it names the option and the remedy. */
 export function readTable(options: PostgresKeyStoreOptions): string {
-  const given: unknown = options
-  if (typeof given !== 'object' || given === null) {
-    throw new ConfigError('CONFIG_INVALID', 'postgresKeyStore.options', {
-      problem: 'are no object.',
-      remedy: 'Leave them out, or give { table }.',
-    })
-  }
-  // Own members alone: what every object inherits is no option.
-  const own = new Map<string, unknown>(Object.entries(given))
-  const unknown = [...own.keys()].find((name) => name !== 'table')
-  if (unknown !== undefined) {
-    throw new ConfigError('CONFIG_UNKNOWN_OPTION', `postgresKeyStore.${unknown}`, {
-      problem: 'is no option.',
-      remedy: 'The only one is `table`.',
-    })
-  }
-  const table = own.get('table')
+  const table = readStoreOptions('postgresKeyStore', options, ['table']).get('table')
   if (table === undefined) return 'healthcloud_keys'
   if (typeof table !== 'string' || !TABLE.test(table)) {
     throw new ConfigError('CONFIG_INVALID', 'postgresKeyStore.table', {
