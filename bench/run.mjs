@@ -1,9 +1,10 @@
-// `npm run bench [-- --quick] [-- --only=cold|http]`: this package beside its peers, in one run, as ratios and differences.
+// `npm run bench [-- --quick] [-- --only=cold|http|issuing]`: this package beside its peers, in one run, as ratios and differences.
 // Writes bench/RESULTS.md. A goal that is missed is printed as missed; the exit code is 0, because the machine may be noisy.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { overHttp } from './http.mjs'
 import { inProcess } from './in-process.mjs'
+import { issuing } from './issuing.mjs'
 
 const quick = process.argv.includes('--quick')
 const only = process.argv.find((each) => each.startsWith('--only='))?.slice('--only='.length)
@@ -45,11 +46,15 @@ say(
 say(`Peers: ${versions.map((name) => `${name} ${devDependencies[name] ?? ''}`.trim()).join(', ')}.`)
 say('Shared and noisy machine: compare within one table. Microseconds; the minimum of interleaved rounds is compared.')
 
-if (only !== 'http')
+if (only === undefined || only === 'cold')
   reportInProcess(await inProcess(quick ? { tokens: 1000, rounds: 8 } : { tokens: 3000, rounds: 25 }))
-if (only !== 'cold') {
+if (only === undefined || only === 'http') {
   const options = quick ? { seconds: 1, rounds: 3, warmup: 3 } : { seconds: 2, rounds: 7, warmup: 8 }
   reportHttp(await overHttp({ ...options, frameworks: ['koa', 'fastify', 'express'] }))
+}
+if (only === undefined || only === 'issuing') {
+  const options = quick ? { seconds: 1, rounds: 3, warmup: 2 } : { seconds: 2, rounds: 7, warmup: 5 }
+  reportIssuing(await issuing({ ...options, frameworks: ['koa', 'fastify', 'express'] }))
 }
 if (only === undefined) writeFileSync(new URL('./RESULTS.md', import.meta.url), `${lines.join('\n')}\n`)
 
@@ -104,6 +109,28 @@ function reportHttp({ results, pinned, peers }) {
       `| ${framework} | ${rows['bare, JWT'].cpu.toFixed(1)} | ${added('ours, API key')} | ${added('ours, JWT')} | ` +
         `${added('ours, live with journal, API key')} | ${added('peer, JWT')} ${peers[framework]} | ` +
         `≤ ${goals[framework]} | ${verdict(worst <= goals[framework], REASONS[framework] ?? REASONS.http)} |`,
+    )
+  }
+}
+
+function reportIssuing(results) {
+  const goal = 1.3
+  say()
+  say('## Issuing: CPU that an exchange adds to a request')
+  say()
+  say(
+    'Keep-alive, 20 connections, one key that was seen before, over the mounted endpoint. What each adds to the bare server that reads the same body and answers as much, as a multiple of one raw RSA-2048 signature in the same process: minimums over interleaved rounds and, in brackets, the median of the rounds.',
+  )
+  say()
+  say(
+    '| framework | bare, CPU µs a request | one signature | an exchange adds | × of a signature | live with journal | goal | |',
+  )
+  say('| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |')
+  for (const [framework, { bare, signature, test, live }] of Object.entries(results)) {
+    const times = ({ ratio, medianRatio }) => `${ratio.toFixed(2)} × (${medianRatio.toFixed(2)})`
+    say(
+      `| ${framework} | ${bare.toFixed(1)} | ${signature.toFixed(1)} | +${test.added.toFixed(1)} | ${times(test)} | ` +
+        `+${live.added.toFixed(1)}, ${times(live)} | ≤ ${goal} × | ${verdict(test.ratio <= goal, REASONS.issuing)} |`,
     )
   }
 }

@@ -2,7 +2,7 @@ import { EXIT, type ExitCode } from './command-error.ts'
 
 /** What was looked at, and what came of it. */
 export interface Check {
-  readonly name: 'configuration' | 'pepper' | 'key store' | 'key set' | 'journal' | 'rotation'
+  readonly name: 'configuration' | 'pepper' | 'signing key' | 'key store' | 'key set' | 'journal' | 'rotation'
   readonly status: 'ok' | 'warning' | 'failed' | 'skipped'
   readonly message: string
   /** What to do. */

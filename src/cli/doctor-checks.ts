@@ -10,6 +10,7 @@ import { failed, ok, skipped, warning, type Check } from './doctor-check.ts'
 import { configText } from './explain-error.ts'
 import { prepareStore, STORE_URL, type CommandStore } from './open-store.ts'
 import type { Shell } from './shell.ts'
+import { comingTooSoon } from '../tokens/key-schedule.ts'
 import { failureOfStore } from './store-failure.ts'
 import { within } from './within.ts'
 
@@ -26,7 +27,8 @@ export async function examine(shell: Shell): Promise<readonly Check[]> {
       configured.check,
       checkPepper(configured.options),
       storeCheck,
-      await checkKeySet(shell, auth),
+      ...checkSigningKeys(auth),
+      await checkKeySet(shell, auth, configured.options?.tokens?.jwks === undefined),
       checkJournal(configured.options),
       await checkRotation(shell, reached ? auth : null),
     ]
@@ -66,9 +68,9 @@ function configure(shell: Shell, store: CommandStore | ConfigError | null): Conf
   }
 }
 
-function kindsOf({ keys, tokens }: AuthOptions): string {
+function kindsOf({ keys, tokens, issuing }: AuthOptions): string {
   const kinds = [...(keys === undefined ? [] : ['API keys']), ...(tokens === undefined ? [] : ['access tokens'])]
-  return `takes ${kinds.join(' and ')}`
+  return `takes ${kinds.join(' and ')}${issuing === undefined ? '' : ', mints access tokens'}`
 }
 
 function checkPepper(options: AuthOptions | null): Check {
@@ -111,7 +113,27 @@ async function checkStore(shell: Shell, store: CommandStore | ConfigError | null
   }
 }
 
-async function checkKeySet(shell: Shell, auth: Auth | null): Promise<Check> {
+/** Only where tokens are minted: elsewhere there is nothing to say. */
+function checkSigningKeys(auth: Auth | null): readonly Check[] {
+  const issuer = auth === null ? null : (houseOf(auth)?.issuer ?? null)
+  if (issuer === null) return []
+  const now = Date.now()
+  const { keys } = issuer.schedule
+  const next = keys.find(({ from }) => from > now)
+  const soon = comingTooSoon(keys, issuer.keySetMaxAgeSeconds * 2, now)[0]
+  const successor = next === undefined ? '' : `, ${next.kid} from ${new Date(next.from).toISOString()} on`
+  const message = `${issuer.schedule.signing(now).kid} signs${successor}`
+  if (soon === undefined) return [ok('signing key', message)]
+  return [
+    warning(
+      'signing key',
+      message,
+      'Choose a later instant, unless that key was published before: verifiers must read it first.',
+    ),
+  ]
+}
+
+async function checkKeySet(shell: Shell, auth: Auth | null, isOwn: boolean): Promise<Check> {
   if (auth === null) return skipped('key set', 'the configuration comes first')
   const tokens = houseOf(auth)?.tokens ?? null
   if (tokens === null) return skipped('key set', 'no access tokens are configured')
@@ -119,7 +141,8 @@ async function checkKeySet(shell: Shell, auth: Auth | null): Promise<Check> {
     const ready = within(tokens.ready(AbortSignal.timeout(5000)), 'no answer within 5 seconds.')
     await shell.unlessInterrupted(ready)
     const { keys } = tokens.health()
-    return ok('key set', `${keys} usable ${keys === 1 ? 'key' : 'keys'} at HEALTHCLOUD_JWKS_URL`)
+    const place = isOwn ? 'of HEALTHCLOUD_SIGNING_KEY' : 'at HEALTHCLOUD_JWKS_URL'
+    return ok('key set', `${keys} usable ${keys === 1 ? 'key' : 'keys'} ${place}`)
   } catch (error) {
     if (isInterrupt(error)) throw error
     const remedy = 'Check HEALTHCLOUD_JWKS_URL, that the issuer runs, and that this machine may reach it.'

@@ -1,5 +1,13 @@
 import { CommanderError } from 'commander'
-import { ConfigError, KeyError, KeyStateError, NotReadyError, StoreCapabilityError, StoreConflict } from '../errors.ts'
+import {
+  ConfigError,
+  ExchangeError,
+  KeyError,
+  KeyStateError,
+  NotReadyError,
+  StoreCapabilityError,
+  StoreConflict,
+} from '../errors.ts'
 import { ClosedOutput, CommandError, EXIT, type ExitCode } from './command-error.ts'
 
 /** What ends a command: an exit code, and one or two lines for people; `null`: nothing more is to be said. */
@@ -23,6 +31,7 @@ const SOURCES: ReadonlyMap<string, string> = new Map([
   ['limit', '--limit'],
   ['id', 'The id'],
   ['key', 'The API key'],
+  ['jti', '--jti'],
 ])
 
 /** Which variable an option is read from. */
@@ -32,8 +41,9 @@ const VARIABLES: readonly (readonly [option: RegExp, variable: string])[] = [
   [/^audit\.pseudonymKeys/, 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY'],
   [/^keys\.pepper/, 'HEALTHCLOUD_KEY_PEPPER'],
   [/^keys$|^sqliteKeyStore/, 'HEALTHCLOUD_KEY_STORE_URL'],
-  [/^tokens\.issuer$/, 'HEALTHCLOUD_ISSUER'],
-  [/^tokens\.audience/, 'HEALTHCLOUD_AUDIENCE'],
+  [/^issuing\.signingKeys/, 'HEALTHCLOUD_SIGNING_KEY'],
+  [/^(tokens|issuing)\.issuer$/, 'HEALTHCLOUD_ISSUER'],
+  [/^(tokens|issuing)\.audience/, 'HEALTHCLOUD_AUDIENCE'],
   [/^tokens\.jwks/, 'HEALTHCLOUD_JWKS_URL'],
 ]
 
@@ -43,6 +53,7 @@ export function explain(error: unknown): Explanation {
   if (error instanceof CommandError) return { exitCode: error.exitCode, text: error.message }
   if (error instanceof ConfigError) return { exitCode: EXIT.configuration, text: configText(error) }
   if (error instanceof KeyError) return explainKeyError(error)
+  if (error instanceof ExchangeError) return explainExchange(error)
   if (error instanceof KeyStateError) return { exitCode: EXIT.failed, text: error.message }
   if (error instanceof NotReadyError) {
     const exitCode = error.code === 'JOURNAL_NOT_WRITABLE' ? EXIT.configuration : EXIT.unreachable
@@ -67,6 +78,14 @@ function explainKeyError({ code, member, message }: KeyError): Explanation {
   const source = SOURCES.get(name) ?? name
   const place = index === undefined ? source : `${source} (number ${Number(index) + 1})`
   return { exitCode: isRefused ? EXIT.failed : EXIT.usage, text: `${place}: ${message.slice(member.length + 2)}` }
+}
+
+/** 400, 401 and 403 are about the key and its scopes; any other refusal means that this is not the token endpoint. */
+function explainExchange({ code, issuerStatus, message }: ExchangeError): Explanation {
+  const isAboutKey = code === 'EXCHANGE_REFUSED' && [400, 401, 403].includes(issuerStatus ?? 0)
+  const otherwise = code === 'EXCHANGE_UNAVAILABLE' ? EXIT.unreachable : EXIT.configuration
+  const text = message.replaceAll('`url`', 'its URL').replaceAll('`scopes`', '--scope').replaceAll('`key`', 'the key')
+  return { exitCode: isAboutKey ? EXIT.failed : otherwise, text }
 }
 
 /** Help that was asked for is no error; help that is shown for want of a command is one. */

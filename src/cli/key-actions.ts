@@ -39,7 +39,7 @@ export async function createKey(shell: Shell, options: NewKeyOptions): Promise<v
 
 export async function importKey(shell: Shell, options: NewKeyOptions): Promise<void> {
   const facts = factsOf(shell, options)
-  const key = await readKey(shell)
+  const key = await readKey(shell, { what: 'to import', command: 'hc-auth keys import' })
   await withKeys(shell, { intent: 'create', ownScopes: options.allowScope ?? [] }, async (keys) => {
     mustFit(environmentOf(key) ?? '', keys)
     const { record } = await changing(shell, keys, () => keys.admin.import({ ...facts, key }))

@@ -1,8 +1,9 @@
 import { createAuth, houseOf, type Auth } from '../auth.ts'
 import type { KeyAdmin } from '../keys/lifecycle.ts'
-import type { AuthOptions } from '../options/auth-options.ts'
+import type { AuthOptions, TokensOptions } from '../options/auth-options.ts'
 import { fromEnv } from '../options/from-env.ts'
 import type { Environment } from '../principal.ts'
+import type { TokenAdmin } from '../token-admin.ts'
 import { isScopeToken, SCOPES, type PartnerScopes } from '../scopes.ts'
 import { CommandError, EXIT, usage } from './command-error.ts'
 import { prepareStore, type CommandStore } from './open-store.ts'
@@ -20,6 +21,7 @@ export interface KeysNeed {
 
 export interface OpenKeys {
   readonly admin: KeyAdmin
+  readonly tokens: TokenAdmin
   readonly environment: Environment
   readonly place: string
   /** What was changed is in the journal. @throws {CommandError} where it is not. */
@@ -60,10 +62,24 @@ function optionsOf(shell: Shell, { store }: CommandStore, ownScopes: readonly st
     environment,
     keys,
     audit,
+    tokens: ANY_TOKENS,
     service: { name: 'hc-auth', version: packageVersion() },
     scopes: ownScopesOf(ownScopes),
   }
 }
+
+/**
+ * Nothing is verified here, nor fetched. A revocation must outlive every token that any server takes, whatever the life and the
+ * tolerance that it is configured with: these are the longest.
+ */
+const ANY_TOKENS: TokensOptions = Object.freeze({
+  issuer: 'hc-auth',
+  audience: 'hc-auth',
+  jwks: 'https://localhost/',
+  maxLifetimeSeconds: 86_400,
+  clockToleranceSeconds: 60,
+  issuingKeyCheck: 'never',
+})
 
 function ownScopesOf(names: readonly string[]): PartnerScopes {
   if (!names.every(isScopeToken)) {
@@ -126,5 +142,5 @@ function openKeys(auth: Auth, { place }: CommandStore): OpenKeys {
       )
     }
   }
-  return Object.freeze({ admin: auth.keys, environment, place, audited })
+  return Object.freeze({ admin: auth.keys, tokens: auth.tokens, environment, place, audited })
 }

@@ -5,6 +5,7 @@ import { addKeyCommands } from './key-commands.ts'
 import { packageVersion } from './package-version.ts'
 import type { Shell } from './shell.ts'
 import { WIDTH } from './text-table.ts'
+import { addTokenCommands } from './token-commands.ts'
 
 const AFTER = `
 Configured by the variables that fromEnv() reads, above all
@@ -22,7 +23,7 @@ export interface Outlet {
 /** Each group of commands adds itself. */
 export function createProgram(shell: Shell, { out, err, end }: Outlet): Command {
   const program = new Command('hc-auth')
-    .description('API keys of @healthcloud/auth, and a look at its configuration')
+    .description('API keys and tokens of @healthcloud/auth, and a look at its configuration')
     .version(packageVersion())
     .exitOverride()
     .configureOutput({
@@ -36,6 +37,7 @@ export function createProgram(shell: Shell, { out, err, end }: Outlet): Command 
     })
     .addHelpText('after', AFTER)
   addKeyCommands(program, shell)
+  addTokenCommands(program, shell)
   addDoctorCommand(program, shell, end)
   return program
 }

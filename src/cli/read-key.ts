@@ -3,7 +3,6 @@ import { ownMember } from '../lib/own-member.ts'
 import { usage } from './command-error.ts'
 import type { Shell } from './shell.ts'
 
-const HOW = 'Give it on standard input (hc-auth keys import … < key.txt), or in HEALTHCLOUD_API_KEY.'
 const LOOKS_SECRET = /hc_(live|test)_|^(postgres|postgresql|rediss?):|\beyJ[\w-]+\.[\w-]+\./i
 
 /** A key in an argument is in the history of the shell, and in the process list for everybody on this machine. */
@@ -15,8 +14,14 @@ export function refuseSecrets(argv: readonly string[]): void {
   )
 }
 
-/** The key to import, well-formed: from standard input, or from the environment where nothing is piped in. */
-export async function readKey(shell: Shell): Promise<string> {
+/** What the key is wanted for, as an error says it. */
+export interface KeyPurpose {
+  readonly what: 'to import' | 'to exchange'
+  readonly command: string
+}
+
+/** A well-formed key: from standard input, or from the environment where nothing is piped in. */
+export async function readKey(shell: Shell, { what, command }: KeyPurpose): Promise<string> {
   const piped = shell.isInteractive ? '' : (await shell.readInput()).trim()
   const given = ownMember(shell.env, 'HEALTHCLOUD_API_KEY')
   const named = typeof given === 'string' ? given.trim() : ''
@@ -24,7 +29,10 @@ export async function readKey(shell: Shell): Promise<string> {
     throw usage('There are two API keys, on standard input and in HEALTHCLOUD_API_KEY. Give one of them.')
   }
   const key = piped === '' ? named : piped
-  if (key === '') throw usage(`There is no API key to import. ${HOW}`)
+  if (key === '')
+    throw usage(
+      `There is no API key ${what}. Give it on standard input (${command} … < key.txt), or in HEALTHCLOUD_API_KEY.`,
+    )
   if (/\s/.test(key)) throw usage('Standard input holds more than one API key. Give one at a time.')
   if (environmentOf(key) === null) {
     throw usage(

@@ -36,8 +36,8 @@ export interface LookUpSettings {
 /** Where other keys change all the time: it was not there at a moment after the call had come. True, but not to be kept. */
 const TRUE_FOR_A_MOMENT = 'key_unknown'
 
-/** How often a question is put whose answer was overtaken by a change. */
-const MAX_ROUNDS = 3
+/** How often a question is put whose answer was overtaken by a change. One change here is up to three: before, by the feed, after. */
+const MAX_ROUNDS = 6
 
 export function createLookUps({ asker, changes, cache, catalogue, clock }: LookUpSettings): LookUps {
   const underWay = new Map<string, Promise<LookedUp>>()

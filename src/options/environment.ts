@@ -11,6 +11,7 @@ export type SecretName =
   | 'HEALTHCLOUD_KEY_PEPPER'
   | 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY'
   | 'HEALTHCLOUD_AUDIT_SIGNING_KEY'
+  | 'HEALTHCLOUD_SIGNING_KEY'
 
 export type PlainName =
   | 'HEALTHCLOUD_ENVIRONMENT'
@@ -32,11 +33,12 @@ const SECRETS: Readonly<Record<SecretName, true>> = {
   HEALTHCLOUD_KEY_PEPPER: true,
   HEALTHCLOUD_AUDIT_PSEUDONYM_KEY: true,
   HEALTHCLOUD_AUDIT_SIGNING_KEY: true,
+  HEALTHCLOUD_SIGNING_KEY: true,
 }
 
 /** What a client of HealthCloud and the command line keep in the same environment, and what Kubernetes puts there for a service of that name. */
 const OF_OTHERS =
-  /^HEALTHCLOUD_(API_KEY|OPERATOR|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$/
+  /^HEALTHCLOUD_(API_KEY|TOKEN_URL|OPERATOR|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?))$/
 
 /**
  * A misspelt variable is a setting that somebody relies on and that is not there.

@@ -2,8 +2,16 @@ import { ConfigError } from '../errors.ts'
 import type { KeyStore } from '../keys/store.ts'
 import { ownMember } from '../lib/own-member.ts'
 import { sqliteKeyStore } from '../stores/sqlite.ts'
-import type { AuditOptions, AuthOptions, KeysOptions, NamedSecret, TokensOptions } from './auth-options.ts'
+import type {
+  AuditOptions,
+  AuthOptions,
+  IssuingOptions,
+  KeysOptions,
+  NamedSecret,
+  TokensOptions,
+} from './auth-options.ts'
 import { nameOfSecret, plainText, refuseUnknown, secretText, type Env, type SecretName } from './environment.ts'
+import { readSigningKeys } from './signing-keys-text.ts'
 import { readStoreUrl } from './store-url.ts'
 
 /** What the environment cannot hold. */
@@ -14,10 +22,12 @@ export interface FromEnvParts {
 
 /**
  * Options from `HEALTHCLOUD_ENVIRONMENT`, `_ISSUER`, `_AUDIENCE`, `_JWKS_URL`, `_KEY_STORE_URL` (`sqlite:<path>`),
- * `_KEY_PEPPER`, `_AUDIT_DIR` and `_AUDIT_PSEUDONYM_KEY`; each secret also as `…_FILE`, the path of a file that holds it. Secrets are
- * `id:base64[,id:base64…]`; a pepper list may end with `sha256`. Reads the variables once and opens nothing but those files.
+ * `_KEY_PEPPER`, `_SIGNING_KEY`, `_AUDIT_DIR` and `_AUDIT_PSEUDONYM_KEY`; each secret also as `…_FILE`, the path of a file that holds it.
+ * Secrets are `id:base64[,id:base64…]`; a pepper list may end with `sha256`; signing keys are PEM or JWK, or a JSON list of them, and make
+ * the server one that mints tokens (`issuing`). Reads the variables once and opens nothing but those files.
  * @throws {ConfigError} where a variable is malformed, cannot be served by this version or is unknown (any other that begins
- * with `HEALTHCLOUD_`, but for `HEALTHCLOUD_API_KEY`, `HEALTHCLOUD_OPERATOR` and what Kubernetes sets), or where a file cannot be read. Its `option`
+ * with `HEALTHCLOUD_`, but for
+ * `HEALTHCLOUD_API_KEY`, `_TOKEN_URL`, `_OPERATOR` and what Kubernetes sets), or where a file cannot be read. Its `option`
  * is the variable; the value is never repeated.
  */
 export function fromEnv(
@@ -27,12 +37,14 @@ export function fromEnv(
   refuseUnknown(env)
   const environment = environmentOf(env)
   const keys = keysOf(env, parts)
-  const tokens = tokensOf(env)
+  const issuing = issuingOf(env, keys)
+  const tokens = tokensOf(env, issuing)
   const audit = auditOf(env)
   return {
     environment,
     ...(keys === undefined ? {} : { keys }),
     ...(tokens === undefined ? {} : { tokens }),
+    ...(issuing === undefined ? {} : { issuing }),
     ...(audit === undefined ? {} : { audit }),
   }
 }
@@ -92,9 +104,34 @@ function refusePepper(env: Env): void {
   })
 }
 
-function tokensOf(env: Env): TokensOptions | undefined {
+/** A server with a signing key mints tokens; `HEALTHCLOUD_ISSUER` and `_AUDIENCE` are then those of its own. */
+function issuingOf(env: Env, keys: KeysOptions | undefined): IssuingOptions | undefined {
+  const source = secretText(env, 'HEALTHCLOUD_SIGNING_KEY')
+  if (source === undefined) return undefined
+  const names = ['HEALTHCLOUD_ISSUER', 'HEALTHCLOUD_AUDIENCE'] as const
+  const [issuer, audience] = names.map((name) => plainText(env, name))
+  if (issuer === undefined || audience === undefined) {
+    throw new ConfigError('CONFIG_MISSING', issuer === undefined ? names[0] : names[1], {
+      problem: 'is not set.',
+      remedy: `Set ${names.join(' and ')} of the tokens that are signed with ${source.name}.`,
+    })
+  }
+  if (keys === undefined) {
+    throw new ConfigError('CONFIG_CONFLICT', source.name, {
+      problem: 'is set, but there is no key store: tokens are exchanged for API keys.',
+      remedy: 'Hand a store in, fromEnv(process.env, { store }), or unset it.',
+    })
+  }
+  return { issuer, audience: listOf(audience), signingKeys: readSigningKeys(source) }
+}
+
+function tokensOf(env: Env, issuing: IssuingOptions | undefined): TokensOptions | undefined {
   const names = ['HEALTHCLOUD_ISSUER', 'HEALTHCLOUD_AUDIENCE', 'HEALTHCLOUD_JWKS_URL'] as const
   const [issuer, audience, jwks] = names.map((name) => plainText(env, name))
+  if (issuing !== undefined) {
+    const { issuer: own, audience: ours } = issuing
+    return { issuer: own, audience: ours, ...(jwks === undefined ? {} : { jwks }) }
+  }
   if (issuer === undefined && audience === undefined && jwks === undefined) return undefined
   if (issuer === undefined || audience === undefined || jwks === undefined) {
     const missing = names.find((name) => plainText(env, name) === undefined) ?? names[0]
@@ -103,7 +140,11 @@ function tokensOf(env: Env): TokensOptions | undefined {
       remedy: `Set ${names.join(', ')} together, or none of them.`,
     })
   }
-  return { issuer, audience: audience.split(',').map((each) => each.trim()), jwks }
+  return { issuer, audience: listOf(audience), jwks }
+}
+
+function listOf(text: string): readonly string[] {
+  return text.split(',').map((each) => each.trim())
 }
 
 function auditOf(env: Env): AuditOptions | undefined {

@@ -1,8 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ROOT } from '../../scripts/local-bin.mjs'
+import { fromEnv } from '../../src/index.ts'
+import { startExchangeIssuer } from '../exchange-issuer.ts'
 import { hcAuth, plain, words } from './hc-auth.ts'
 
 /** Every command of the page is run, in order and on one store, and gives what the page shows. */
@@ -20,7 +22,13 @@ const COMMANDS: readonly Shown[] = [...TEXT.matchAll(/^```console\n([\s\S]*?)^``
 
 test('the page shows what happens', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'hc-docs-'))
-  const env = { HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_KEY_STORE_URL: 'sqlite:keys.db' }
+  const issuer = await startExchangeIssuer()
+  issuer.grant('hc_test_sk_AbC12xYz9kLmNpQr', ['read:patients', 'exec:agents'])
+  const env = {
+    HEALTHCLOUD_ENVIRONMENT: 'test',
+    HEALTHCLOUD_KEY_STORE_URL: 'sqlite:keys.db',
+    HEALTHCLOUD_TOKEN_URL: issuer.url.href,
+  }
   const real = new Map<string, string>()
   const ofPage = new Map<string, string>()
   try {
@@ -32,18 +40,33 @@ test('the page shows what happens', async () => {
       'keys rotate',
       'keys revoke',
       'keys due',
+      'token --scope',
+      'token keygen',
+      'token revoke',
       'doctor',
     ])
     for (const { line, output } of COMMANDS) {
-      const [command = '', file] = line.split(' < ')
+      const [typed = '', target] = line.split(' > ')
+      const [command = '', file] = typed.split(' < ')
       const argv = words(command).map((word) => idOf(word, ofPage, real))
       const setting = file === undefined ? { env, cwd: folder } : { env, cwd: folder, input: FILES[file] ?? '' }
-      const { code, stdout, stderr } = plain(await hcAuth(argv, setting), real)
+      const ran = await hcAuth(argv, setting)
+      if (target !== undefined) writeFileSync(join(folder, target), ran.stdout)
+      const { code, stdout, stderr } = plain(target === undefined ? ran : { ...ran, stdout: '' }, real)
       const shown = plain({ code, stdout: output, stderr: '' }, ofPage).stdout
       const lines = [...(stderr + stdout).split('\n').slice(0, -1), ...(code === 0 ? [] : [`[exit ${code}]`])]
       expect(ordered(lines), line).toEqual(ordered(shown.split('\n').slice(0, -1)))
     }
+    // What a page of its own does with that file.
+    const keys = fromEnv({
+      ...env,
+      HEALTHCLOUD_ISSUER: 'https://issuer.example',
+      HEALTHCLOUD_AUDIENCE: 'https://us.example',
+      HEALTHCLOUD_SIGNING_KEY_FILE: join(folder, 'signing-key.json'),
+    }).issuing?.signingKeys
+    expect(keys).toHaveLength(1)
   } finally {
+    await issuer.close()
     rmSync(folder, { recursive: true, force: true })
   }
 })

@@ -27,8 +27,9 @@ async function wholeLife(url: string): Promise<readonly unknown[]> {
   const { stdout } = await hc('keys list --org org_1 --json', url)
   const { keys } = JSON.parse(stdout) as { keys: { id: string; status: string }[] }
   const due = await hc('keys due --days 0', url)
+  const token = await hc('token revoke --jti tok_1 --expires 1h', url)
   const doctor = await hc('doctor', url)
-  const codes = [made, rotated, revoked, due, doctor].map(({ code }) => code)
+  const codes = [made, rotated, revoked, due, token, doctor].map(({ code }) => code)
   return [codes, keys.find((each) => each.id === id)?.status, keys.length]
 }
 
@@ -49,7 +50,7 @@ describe.skipIf(!(await isReachable(POSTGRES_URL)))('PostgreSQL', () => {
   })
 
   test('the whole life of a key, and no connection is left', async () => {
-    expect(await wholeLife(url.href)).toEqual([[0, 0, 0, 0, 0], 'revoked', 2])
+    expect(await wholeLife(url.href)).toEqual([[0, 0, 0, 0, 0, 0], 'revoked', 2])
     const { rows } = await admin.query(
       "SELECT 1 FROM pg_stat_activity WHERE application_name = 'hc-auth' AND query LIKE '%' || $1 || '%'",
       [schema],
@@ -92,7 +93,7 @@ describe.skipIf(!hasRedisServer() && process.env['CI'] === undefined)('Redis', (
   const url = (password = PASSWORD) => `redis://:${password}@127.0.0.1:${engine.port}/5`
 
   test('the whole life of a key', async () => {
-    expect(await wholeLife(url())).toEqual([[0, 0, 0, 0, 0], 'revoked', 2])
+    expect(await wholeLife(url())).toEqual([[0, 0, 0, 0, 0, 0], 'revoked', 2])
   })
 
   test('a wrong password is a matter of configuration', async () => {

@@ -59,6 +59,8 @@ export function plain({ code, stdout, stderr }: Ran, names = new Map<string, str
       .replace(ID, (id) => nameIn(names, id, 'key_'))
       .replace(KEY, (key) => nameIn(names, key, 'hc_'))
       .replace(/(hc_(?:live|test)_sk_…)\w{4}/g, '$1last')
+      .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, '<token>')
+      .replace(/\bkid [\w-]{43}/g, 'kid <thumbprint>')
       .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '<instant>')
       .replace(/grace \d\d-\d\d \d\d:\d\d/g, 'grace <month-day>')
   return { code, stdout: named(stdout), stderr: named(stderr) }

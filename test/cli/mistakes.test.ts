@@ -193,6 +193,8 @@ describe('help', () => {
     'keys --help',
     'help keys',
     'doctor -h',
+    'token --help',
+    ...['exchange', 'keygen', 'revoke'].map((name) => `token ${name} --help`),
     ...['create', 'import', 'list', 'rotate', 'revoke', 'due'].map((name) => `keys ${name} --help`),
   ])('exit 0, on 80 columns and without colours: hc-auth %s', async (line) => {
     const { code, stdout, stderr } = await hcAuth(words(line), { env: { FORCE_COLOR: '1' } })

@@ -189,19 +189,19 @@ describe('a change that happens during a look-up', () => {
     expect(asked()).toBe(2)
   })
 
-  test('again and again: after three questions it is 503', async () => {
+  test('again and again: after six questions it is 503', async () => {
     const key = newKey()
     const { store, asked, push, answer } = byHand([recordOf(key, { id: 'key_1' })])
     const verifier = verifierOf(store)
     await verifier.ready(AbortSignal.timeout(1000))
     const asking = outcome(verifier, key)
-    for (let round = 0; round < 5; round += 1) {
+    for (let round = 0; round < 8; round += 1) {
       await turn()
       push({ keyId: 'key_1' })
       await answer()
     }
     expect(await asking).toBe('store_unavailable')
-    expect(asked()).toBe(3)
+    expect(asked()).toBe(6)
     expect(verifier.health().cachedKeys).toBe(0)
   })
 })

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,17 @@ const TOKENS = {
   HEALTHCLOUD_AUDIENCE: 'https://us.example',
   HEALTHCLOUD_JWKS_URL: 'https://issuer.example/jwks',
 }
+
+const PRIVATE = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+const JWK = PRIVATE.export({ format: 'jwk' })
+const PEM = PRIVATE.export({ format: 'pem', type: 'pkcs8' }).toString().trim()
+const OTHER_JWK = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
+const MINTING = {
+  HEALTHCLOUD_ENVIRONMENT: 'test',
+  HEALTHCLOUD_ISSUER: 'https://issuer.example',
+  HEALTHCLOUD_AUDIENCE: 'https://us.example',
+}
+const MINTED = { issuer: 'https://issuer.example', audience: ['https://us.example'] }
 
 let folder: string
 let file: string
@@ -115,7 +126,13 @@ const GOOD: readonly Good[] = [
   ],
   [
     'what a client of HealthCloud keeps there, and variables of others',
-    () => ({ HEALTHCLOUD_ENVIRONMENT: 'test', HEALTHCLOUD_API_KEY: 'hc_test_sk_x', HEALTH: '1', HEALTHCLOUDS_X: '1' }),
+    () => ({
+      HEALTHCLOUD_ENVIRONMENT: 'test',
+      HEALTHCLOUD_API_KEY: 'hc_test_sk_x',
+      HEALTHCLOUD_TOKEN_URL: 'x',
+      HEALTH: '1',
+      HEALTHCLOUDS_X: '1',
+    }),
     { environment: 'test', keys: { store } },
   ],
   [
@@ -136,6 +153,117 @@ const GOOD: readonly Good[] = [
     { environment: 'test', keys: { store } },
   ],
 ]
+
+const signingKeys = (list: readonly unknown[]) => ({
+  environment: 'test',
+  keys: { store },
+  tokens: MINTED,
+  issuing: { ...MINTED, signingKeys: list },
+})
+const withKey = (text: string, more: Env = {}) => ({ ...MINTING, HEALTHCLOUD_SIGNING_KEY: text, ...more })
+const inFile = (text: string): Env => {
+  const path = join(folder, randomUUID())
+  writeFileSync(path, `${text}\n`)
+  return { ...MINTING, HEALTHCLOUD_SIGNING_KEY_FILE: path }
+}
+const ROTATING = [JWK, { key: PEM, from: '2027-01-01T00:00:00+01:00' }, { key: OTHER_JWK, from: '2027-02-01T00:00Z' }]
+const ROTATED = [
+  JWK,
+  { key: PEM, from: new Date('2026-12-31T23:00:00Z') },
+  { key: OTHER_JWK, from: new Date('2027-02-01T00:00:00Z') },
+]
+
+const SIGNING: readonly Good[] = [
+  ['a PEM', () => withKey(PEM), signingKeys([PEM])],
+  ['a PEM on one line', () => withKey(PEM.replaceAll('\n', '\\n')), signingKeys([PEM])],
+  ['a JWK', () => withKey(JSON.stringify(JWK)), signingKeys([JSON.stringify(JWK)])],
+  ['a PEM in a file', () => inFile(PEM), signingKeys([PEM])],
+  ['a JWK in a file', () => inFile(JSON.stringify(JWK, null, 2)), signingKeys([JSON.stringify(JWK, null, 2)])],
+  ['a list', () => withKey(JSON.stringify(ROTATING)), signingKeys(ROTATED)],
+  ['a list in a file', () => inFile(JSON.stringify(ROTATING, null, 2)), signingKeys(ROTATED)],
+  [
+    'a key set of others beside it',
+    () => withKey(PEM, { HEALTHCLOUD_JWKS_URL: 'https://other.example/jwks', HEALTHCLOUD_AUDIENCE: 'a,b' }),
+    {
+      environment: 'test',
+      keys: { store },
+      tokens: { issuer: 'https://issuer.example', audience: ['a', 'b'], jwks: 'https://other.example/jwks' },
+      issuing: { issuer: 'https://issuer.example', audience: ['a', 'b'], signingKeys: [PEM] },
+    },
+  ],
+]
+
+describe('signing keys from the environment:', () => {
+  test.each(SIGNING)('%s', (_what, env, options) => {
+    expect(fromEnv(env(), { store })).toEqual(options)
+  })
+
+  test.each([
+    ['alone', PEM],
+    ['with a successor', JSON.stringify([JWK, { key: OTHER_JWK, from: '2099-01-01T00:00:00Z' }])],
+  ])('mint tokens that the same server takes: %s', async (_what, text) => {
+    const auth = createAuth(fromEnv(withKey(text), { store: memoryKeyStore() }))
+    const request = {
+      organizationId: 'o',
+      environment: 'test',
+      name: 'n',
+      scopes: ['read:patients'],
+      by: 'me',
+    } as const
+    const { key } = await auth.keys.create(request)
+    const minted = await auth.tokens.exchange({ key, scopes: ['read:patients'] })
+    const token = minted.ok ? minted.accessToken : minted.reason
+    expect(await auth.verify(token, { ip: null, secure: true, operation: 'test' })).toMatchObject({ ok: true })
+    await auth.close()
+  })
+
+  test.each([
+    ['no key', CANARY, ''],
+    ['a PEM that is cut', PEM.slice(0, 400), ''],
+    ['a public key', JSON.stringify({ ...JWK, d: undefined }), ''],
+    ['a list that is cut', JSON.stringify(ROTATING).slice(0, -5), ''],
+    ['an empty list', '[]', ''],
+    ['a list with a text that is no key', JSON.stringify([JWK, CANARY]), 'number 2: '],
+    ['a key without its from', JSON.stringify([{ key: JWK }]), 'number 1: '],
+    ['a from without offset', JSON.stringify([{ key: JWK, from: '2027-01-01T00:00:00' }]), 'number 1: '],
+    ['a from that is no day', JSON.stringify([{ key: JWK, from: '2027-02-30T00:00:00Z' }]), 'number 1: '],
+    ['a from that is a number', JSON.stringify([{ key: JWK, from: 1_798_761_600 }]), 'number 1: '],
+    ['another member', JSON.stringify([{ key: JWK, from: '2027-01-01T00:00Z', [CANARY]: 1 }]), 'number 1: '],
+  ])('%s is refused, and the variable named', (_what, text, place) => {
+    for (const env of [withKey(text), inFile(text)]) {
+      const name = Object.keys(env).find((each) => each.includes('SIGNING')) ?? ''
+      const error = mistake(env, { store })
+      expectMistake(error, 'CONFIG_INVALID', name)
+      expect(error.message.startsWith(`${name}: ${place}`)).toBe(true)
+      const secrets = text.match(/[\w-]{30,}/g) ?? []
+      expect(secrets.filter((secret) => inspect(error, { depth: 10, showHidden: true }).includes(secret))).toEqual([])
+    }
+  })
+
+  test('what JSON inherits is no member', () => {
+    expectMistake(
+      mistake(withKey('[{"__proto__":{"key":"x"}}]'), { store }),
+      'CONFIG_INVALID',
+      'HEALTHCLOUD_SIGNING_KEY',
+    )
+  })
+
+  test('need a store, an issuer and an audience', () => {
+    const missing = (name: string) => mistake(withKey(PEM, { [name]: '' }), { store })
+    expectMistake(missing('HEALTHCLOUD_ISSUER'), 'CONFIG_MISSING', 'HEALTHCLOUD_ISSUER')
+    expectMistake(missing('HEALTHCLOUD_AUDIENCE'), 'CONFIG_MISSING', 'HEALTHCLOUD_AUDIENCE')
+    expectMistake(mistake(withKey(PEM), {}), 'CONFIG_CONFLICT', 'HEALTHCLOUD_SIGNING_KEY')
+    const both = { ...inFile(PEM), HEALTHCLOUD_SIGNING_KEY: PEM }
+    expectMistake(mistake(both, { store }), 'CONFIG_CONFLICT', 'HEALTHCLOUD_SIGNING_KEY')
+  })
+
+  test('two that count from the beginning are refused by createAuth', () => {
+    const options = fromEnv(withKey(JSON.stringify([JWK, OTHER_JWK])), { store })
+    expect(() => createAuth(options)).toThrow(
+      expect.objectContaining({ code: 'CONFIG_CONFLICT', option: 'issuing.signingKeys.1' }),
+    )
+  })
+})
 
 describe('options from the environment:', () => {
   test.each(GOOD)('%s', (_what, env, options) => {

@@ -220,8 +220,8 @@ describe.skipIf(skip).each(CLIENTS)('with $name', ({ name, connect }) => {
       const all = { name: 'new', scopes: ['admin:org'], revokedAt: INSTANT, lastUsedAt: INSTANT }
       expect(await find(store, record)).toEqual({ ...record, ...all })
       expect(await store.list({})).toEqual([{ ...record, ...all }])
-      expect(await store.update(record.id, { lastUsedAt: null })).toEqual({ ...record, ...all, lastUsedAt: null })
-      expect(await find(store, record)).toEqual({ ...record, ...all, lastUsedAt: null })
+      expect(await store.update(record.id, { lastUsedAt: null })).toEqual({ ...record, ...all })
+      expect(await find(store, record)).toEqual({ ...record, ...all })
       await store.close?.()
     })
 

@@ -15,7 +15,7 @@ export interface ListeningParts {
   readonly clock: Clock
 }
 
-export interface ListeningHandlers {
+interface ListeningHandlers {
   message(text: string): void
   /** Told once, of a line that was up. */
   lost(): void
