@@ -602,7 +602,7 @@ describe('an outage', () => {
   test.each([...OUTAGES, ...INVALID, ...REFUSALS].map(([what, misbehaviour]) => [what, misbehaviour] as const))(
     'goes unnoticed in the last minute of a token, until its very end: %s',
     async (_what, misbehaviour) => {
-      const exchange = exchangeOf({ timeoutMs: 200 })
+      const exchange = exchangeOf({ timeoutMs: TIMEOUT_MS })
       const { accessToken } = await exchange.token()
       issuer.become(misbehaviour)
       clock.advance(3_540_000)

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -22,6 +23,7 @@ const GROUPS: readonly (readonly [prefix: string, type: string])[] = [
   ['', 'AuthOptions'],
   ['keys.', 'KeysOptions'],
   ['tokens.', 'TokensOptions'],
+  ['issuing.', 'IssuingOptions'],
   ['transport.', 'TransportOptions'],
   ['failures.', 'FailuresOptions'],
   ['audit.', 'AuditOptions'],
@@ -48,6 +50,7 @@ function expectSame(names: readonly string[], expected: readonly string[]): void
 }
 
 const KEY = { kty: 'RSA', n: 'x', e: 'AQAB' }
+const SIGNING_KEY = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
 
 /** Options of a test server with this one in it, whatever its group needs beside it. */
 function optionsWith(option: string, value: unknown): object {
@@ -55,6 +58,7 @@ function optionsWith(option: string, value: unknown): object {
   const options: Record<string, object> = {
     keys: { store: memoryKeyStore() },
     tokens: { issuer: 'https://issuer.example', audience: 'a', jwks: { keys: [KEY] } },
+    issuing: { issuer: 'https://issuer.example', audience: 'a', signingKeys: [SIGNING_KEY] },
   }
   return { environment: 'test', ...options, [group]: name === '' ? value : { ...options[group], [name]: value } }
 }

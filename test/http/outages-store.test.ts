@@ -408,18 +408,19 @@ describe('a feed that the test tells', () => {
   }
 
   onEvery(
-    'of nothing: a revocation is in force when the cache time is over, or as soon as the feed has resumed',
+    'of nothing: a change is in force when the cache time is over, or as soon as the feed has resumed',
     prepare,
     async ({ outcome, clock }, { record, store, tell, asked }) => {
       expect(await outcome(key)).toBe('200 null')
       tell('lost')
-      await store.update('key_1', revoked(START))
+      const ended = { rotatedAt: new Date(START), validUntil: new Date(START), replacedBy: 'key_2' }
+      await store.update('key_1', ended)
       clock.advance(29_999)
       expect([await outcome(key), asked()]).toEqual(['200 null', 1])
       clock.advance(1)
-      expect(await outcome(key)).toBe('401 key_revoked')
+      expect(await outcome(key)).toBe('401 key_rotated_out')
       await store.update('key_1', record)
-      expect(await outcome(key)).toBe('401 key_revoked')
+      expect(await outcome(key)).toBe('401 key_rotated_out')
       tell('resumed')
       expect(await outcome(key)).toBe('200 null')
     },
@@ -448,7 +449,6 @@ describe('a feed that the test tells', () => {
 describe('a key that is made here, without a feed,', () => {
   const request = {
     organizationId: 'org_1',
-    environment: 'live',
     name: 'fresh',
     scopes: ['read:patients'],
     by: 'tests',
@@ -462,7 +462,7 @@ describe('a key that is made here, without a feed,', () => {
       expect(await outcome(fresh)).toBe('401 key_unknown')
       await auth.keys.import({ ...request, key: fresh })
       expect(await outcome(fresh)).toBe('200 null')
-      const made = await auth.keys.create(request)
+      const made = await auth.keys.create({ ...request, environment: 'live' })
       expect(await outcome(made.key)).toBe('200 null')
     },
   )
