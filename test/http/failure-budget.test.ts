@@ -112,8 +112,8 @@ describe('attempts at the same time', () => {
     'cost no more look-ups than the budget has',
     () => slow(),
     async ({ burst }, { asked }) => {
-      const keys = Array.from({ length: 300 }, () => key16())
-      expect(await burst(keys, 300)).toEqual({ 401: MAX, 429: 300 - MAX })
+      const keys = Array.from({ length: 100 }, () => key16())
+      expect(await burst(keys, 100)).toEqual({ 401: MAX, 429: 100 - MAX })
       expect(asked()).toBe(MAX)
     },
   )
@@ -121,12 +121,12 @@ describe('attempts at the same time', () => {
   onAll(
     'are all served where their keys are good, however many more they are than the budget has',
     () => {
-      const keys = Array.from({ length: 100 }, () => newKey())
+      const keys = Array.from({ length: 40 }, () => newKey())
       return { ...slow(keys), keys }
     },
     async ({ burst }, { keys, asked }) => {
-      expect(await burst(keys, 100)).toEqual({ 200: 100 })
-      expect(asked()).toBe(100)
+      expect(await burst(keys, 40)).toEqual({ 200: 40 })
+      expect(asked()).toBe(40)
     },
   )
 })

@@ -20,7 +20,7 @@ afterEach(async () => {
 })
 
 const authWith = (options: Partial<AuthOptions> = {}) =>
-  createAuth({ environment: 'test', keys: { store: memoryKeyStore() }, ...options })
+  createAuth({ environment: 'test', keys: { store: memoryKeyStore(), cacheEntries: 1000 }, ...options })
 const handler = (handle: ServerHandler, options: Partial<AuthOptions> = {}) => handlerOf(authWith(options), handle)
 
 /** Answers what it was given. */

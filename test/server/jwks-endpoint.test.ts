@@ -139,7 +139,7 @@ describe('rotation of signing keys', () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     early.clock.advance(60_000)
     const outcomes = new Set<string>()
-    for (let minute = 0; minute < 130; minute += 1) {
+    for (let minute = 0; minute < 130; minute += 2) {
       const tokens = await Promise.all(
         [early, late].map(({ auth }) => tokenOf(exchange(tokenEndpoint(auth), ['exec:agents']))),
       )
@@ -147,7 +147,7 @@ describe('rotation of signing keys', () => {
       for (const token of tokens) for (const world of [early, late, restarted]) outcomes.add(await verify(world, token))
       worlds.splice(worlds.indexOf(restarted), 1)
       await restarted.close()
-      const step = minute === 65 ? -300_000 : 60_000
+      const step = minute === 66 ? -300_000 : 120_000
       for (const { clock } of [early, late]) clock.setWall(clock.now() + step)
     }
     warn.mockRestore()

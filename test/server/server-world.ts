@@ -75,7 +75,7 @@ export function createServerWorld(
   const seen: AuditEvent[] = []
   const auth = createAuth({
     environment: 'live',
-    keys: { store },
+    keys: { cacheEntries: 1000, store },
     tokens: { issuer: ISSUER, audience: AUDIENCE },
     issuing: { issuer: ISSUER, audience: AUDIENCE, signingKeys: [SIGNING] },
     clock,

@@ -22,7 +22,7 @@ const STORES: readonly { name: string; here: boolean; numRuns: number; open: () 
   {
     name: 'sqlite',
     here: true,
-    numRuns: 30,
+    numRuns: 15,
     open: async () => {
       const folder = mkdtempSync(path.join(tmpdir(), 'hc-auth-'))
       cleanups.push(async () => rmSync(folder, { recursive: true, force: true }))
@@ -32,7 +32,7 @@ const STORES: readonly { name: string; here: boolean; numRuns: number; open: () 
   {
     name: 'postgres',
     here: await isReachable(POSTGRES_URL),
-    numRuns: 30,
+    numRuns: 15,
     open: async () => {
       const pool = new Pool({ connectionString: POSTGRES_URL, max: 4 })
       cleanups.push(async () => {
@@ -45,7 +45,7 @@ const STORES: readonly { name: string; here: boolean; numRuns: number; open: () 
   ...CLIENTS.map((maker) => ({
     name: `redis (${maker.name})`,
     here: redisIsHere,
-    numRuns: 30,
+    numRuns: 15,
     open: async () => {
       const { client, close } = await maker.connect(REDIS.url)
       cleanups.push(async () => close())
