@@ -24,8 +24,21 @@ const alias = Object.entries(exports).flatMap(([entry, target]) =>
  * what the whole process holds. All others share a worker's modules, which saves most of their cost; the set-up file fails
  * the one that leaves something changed.
  */
-const ALONE = ['test/security/{canary,pollution}.test.ts', 'test/http/aborts.test.ts', 'test/auth.test.ts']
+const ALONE = ['test/http/aborts.test.ts', 'test/auth.test.ts']
 const PACKAGE = ['test/package/**/*.test.ts']
+
+/**
+ * Suites that start or stop engines, or repeat one thing very often. `npm test` and CI run them; `npm run check` leaves them
+ * out, and stays under two minutes. They run alone, too: what they wait for is real time.
+ */
+const LONG = [
+  'test/stores/{postgres,postgres-outage,redis,redis-outages,mutations}.test.ts',
+  'test/security/{canary,pollution}.test.ts',
+  'test/scripts/summarize.test.ts',
+  'test/cli/{engines,issuing-docs}.test.ts',
+  'test/server/two-issuers.test.ts',
+  'test/request/limiter-redis.test.ts',
+]
 
 export default defineConfig({
   resolve: { alias },
@@ -42,12 +55,13 @@ export default defineConfig({
         test: {
           name: 'source',
           include: ['test/**/*.test.ts'],
-          exclude: [...ALONE, ...PACKAGE],
+          exclude: [...ALONE, ...LONG, ...PACKAGE],
           isolate: false,
           setupFiles: ['test/fixtures/shared-process.ts'],
         },
       },
       { extends: true, test: { name: 'alone', include: ALONE } },
+      { extends: true, test: { name: 'long', include: LONG } },
       {
         extends: true,
         test: {

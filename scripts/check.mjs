@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import { localBin, ROOT } from './local-bin.mjs'
 
 const FAST = ['format', 'layers', 'lint', 'types', 'rows']
+/** All but the long ones (vitest.config.ts), which `npm test` and CI run. */
+const SHORT = ['source', 'alone', 'package'].flatMap((name) => ['--project', name])
+
 /** Without `rows`: `build` compiles the source, and the tests of the package compile the rows as a consumer does. */
 const ROUNDS = [['types', 'lint', 'build', 'format', 'layers'], ['attw', 'publint', 'exports'], ['tests']]
 const CORES = 2
@@ -25,7 +28,7 @@ const STEPS = {
   exports: [script('check-exports.mjs')],
   publint: [[localBin('publint'), '--strict']],
   attw: [[localBin('@arethetypeswrong/cli', 'attw'), '--pack', ROOT, '--profile', 'esm-only', '--no-emoji']],
-  tests: [script('test.mjs')],
+  tests: [script('test.mjs', ...SHORT)],
 }
 
 /** Each folder of test/types is a project of rows that must and must not compile. */
