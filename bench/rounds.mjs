@@ -4,8 +4,6 @@ export async function interleave(variants, rounds) {
   const times = new Map(Object.keys(variants).map((name) => [name, []]))
   for (let round = 0; round < rounds; round += 1) {
     for (const name of shuffled(Object.keys(variants))) {
-      // Nobody pays for the garbage of another.
-      globalThis.gc?.()
       times.get(name).push(await variants[name](round))
     }
   }
