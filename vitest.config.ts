@@ -24,7 +24,7 @@ const alias = Object.entries(exports).flatMap(([entry, target]) =>
  * what the whole process holds. All others share a worker's modules, which saves most of their cost; the set-up file fails
  * the one that leaves something changed.
  */
-const ALONE = ['test/http/aborts.test.ts', 'test/auth.test.ts']
+const ALONE = ['test/security/{canary,pollution}.test.ts', 'test/http/aborts.test.ts', 'test/auth.test.ts']
 const PACKAGE = ['test/package/**/*.test.ts']
 
 /**
@@ -33,7 +33,6 @@ const PACKAGE = ['test/package/**/*.test.ts']
  */
 const LONG = [
   'test/stores/{postgres,postgres-outage,redis,redis-outages,mutations}.test.ts',
-  'test/security/{canary,pollution}.test.ts',
   'test/scripts/summarize.test.ts',
   'test/cli/{engines,issuing-docs}.test.ts',
   'test/server/two-issuers.test.ts',
