@@ -1,4 +1,5 @@
 // The engines of `prove-engines.mjs`, and how to count what a store leaves on them. A client's connections bear its label.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createClient } from '@redis/client'
@@ -134,6 +135,8 @@ async function asRedis({ url }, work) {
     return await work(client)
   } finally {
     if (client.isOpen) client.destroy()
+    // Its socket closes after this turn, and must not be taken for one that the store has left behind.
+    await sleep(10)
   }
 }
 
