@@ -104,8 +104,8 @@ async function cpuOf(child) {
 }
 
 /** A guard that lets everybody through would be fast. */
-async function checkRefusal({ name, url, authorization }) {
-  if (name === 'bare') return
+async function checkRefusal({ name, guard, url, authorization }) {
+  if (guard === 'bare') return
   const bad = authorization.replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'))
   const { status } = await fetch(url, { headers: { authorization: bad } })
   if (status !== 401) throw new Error(`${name} answers ${status} to a bad credential`)
