@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import type { Clock } from '../lib/clock.ts'
+import { nextTurn } from '../lib/next-turn.ts'
 import { ownMember } from '../lib/own-member.ts'
 import { createAsker } from './asker.ts'
 import type { Changes } from './changes.ts'
@@ -54,11 +55,5 @@ function checked(list: unknown): readonly StoredRevocation[] {
     if (typeof tokenId !== 'string' || !types.isDate(expiresAt) || Number.isNaN(expiresAt.getTime()))
       throw new TypeError('The store gave a broken revocation.')
     return { tokenId, expiresAt: new Date(expiresAt) }
-  })
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve)
   })
 }
