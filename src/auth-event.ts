@@ -28,6 +28,7 @@ export function authDraft(house: House, facts: AuthFacts): AuditDraft {
   const { identity, denial, tokenId } = facts
   const actor = actorOf(identity, denial)
   return {
+    id: null,
     kind: 'auth',
     name: facts.name,
     time: facts.time,

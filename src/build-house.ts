@@ -231,6 +231,7 @@ interface AdminFacts extends Pick<AuditDraft, 'name' | 'action' | 'target'> {
 
 function adminDraft({ clock }: ParsedOptions, { name, by, jti, action, target, granted }: AdminFacts): AuditDraft {
   return {
+    id: null,
     kind: 'admin',
     name,
     time: clock.now(),

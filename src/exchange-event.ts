@@ -17,6 +17,7 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
   const route = exchange.catchAll ? '*' : template
   const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, exchange.notes?.touches ?? []))
   return {
+    id: null,
     kind: 'access',
     name: 'request',
     time: exchange.startedAt,

@@ -49,7 +49,7 @@ export function createChain({ environment, service, writer, clock, linked, newId
 
   const next = (draft: AuditDraft): AuditLine => {
     const recorded = clock.now()
-    const id = newId(recorded)
+    const id = draft.id ?? newId(recorded)
     const event = completeEvent(numbered(draft, parts), {
       id,
       recorded,

@@ -1,5 +1,14 @@
 import type { Environment } from '../principal.ts'
-import type { AuditActor, AuditDraft, AuditEvent, AuditHttp, AuditPhi } from './event.ts'
+import type {
+  AuditActor,
+  AuditCheckpoint,
+  AuditDraft,
+  AuditEvent,
+  AuditHttp,
+  AuditPhi,
+  AuditRetention,
+} from './event.ts'
+import type { AuditIntent, IntentDraft } from './intent.ts'
 
 /** Where an event stands: which server wrote it, and where in the chain. */
 export interface EventPlace {
@@ -11,6 +20,13 @@ export interface EventPlace {
   readonly writer: string
   readonly seq: number
   readonly prev: string | null
+  /** Of `audit.checkpoint` alone. */
+  readonly checkpoint?: AuditCheckpoint | undefined
+}
+
+/** Where an intent stands. */
+export interface IntentPlace extends Pick<EventPlace, 'id' | 'env' | 'writer' | 'prev'> {
+  readonly n: number
 }
 
 /** Bytes that one text, and one list of texts, may take in a line: together they keep it under 32 KiB. */
@@ -39,8 +55,8 @@ export function completeEvent(draft: AuditDraft, place: EventPlace): AuditEvent 
     actor: actorOf(draft.actor),
     target: targetOf(draft.target),
     env: place.env,
-    scopes: Object.freeze({ granted: fitList(draft.scopes.granted), required: fitList(draft.scopes.required) }),
-    client: Object.freeze({ ip: fitOrNull(draft.client.ip), via: finite(draft.client.via) }),
+    scopes: scopesOf(draft.scopes),
+    client: clientOf(draft.client),
     http: httpOf(draft.http),
     requestId: fitOrNull(draft.requestId),
     operation: fitOrNull(draft.operation),
@@ -53,7 +69,50 @@ export function completeEvent(draft: AuditDraft, place: EventPlace): AuditEvent 
     writer: place.writer,
     seq: place.seq,
     prev: place.prev,
+    ...(draft.kind === 'system' ? sealsOf(draft, place) : null),
   })
+}
+
+/** As the event: a new object from typed members, frozen throughout. */
+export function completeIntent(draft: IntentDraft, place: IntentPlace): AuditIntent {
+  const { method, route, query } = draft.http
+  return Object.freeze({
+    v: 1,
+    intent: place.id,
+    n: place.n,
+    time: instant(draft.time),
+    action: draft.action,
+    actor: actorOf(draft.actor),
+    env: place.env,
+    scopes: scopesOf(draft.scopes),
+    client: clientOf(draft.client),
+    http: Object.freeze({ method: fit(method), route: fit(route), query: fitList(query) }),
+    requestId: fitOrNull(draft.requestId),
+    phi: phiOf(draft.phi),
+    writer: place.writer,
+    prev: place.prev,
+  })
+}
+
+function sealsOf(draft: AuditDraft, { checkpoint }: EventPlace): Pick<AuditEvent, 'checkpoint' | 'retention'> {
+  const retention = Object.hasOwn(draft, 'retention') ? draft.retention : undefined
+  return {
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    ...(retention === undefined ? {} : { retention: retentionOf(retention) }),
+  }
+}
+
+function retentionOf({ writer, segments, lastSeq, lastHash, signed }: AuditRetention): AuditRetention {
+  const [first, last] = segments
+  return Object.freeze({ writer, segments: Object.freeze([first, last] as const), lastSeq, lastHash, signed })
+}
+
+function scopesOf({ granted, required }: AuditDraft['scopes']): AuditDraft['scopes'] {
+  return Object.freeze({ granted: fitList(granted), required: fitList(required) })
+}
+
+function clientOf({ ip, via }: AuditDraft['client']): AuditDraft['client'] {
+  return Object.freeze({ ip: fitOrNull(ip), via: finite(via) })
 }
 
 /** The reporting server, once for all events. */

@@ -16,9 +16,37 @@ export type AuditName =
   | 'key.rotate'
   | 'key.revoke'
   | 'key.update'
+  | SystemName
+
+/** The recorder's own events. */
+export type SystemName =
   | 'audit.started'
   | 'audit.stopped'
   | 'audit.gap'
+  | 'audit.checkpoint'
+  | 'audit.recovered'
+  | 'audit.retention'
+  | 'clock.jump'
+
+/** Of `audit.checkpoint`: an Ed25519 signature over everything that the writer has written before this line. */
+export interface AuditCheckpoint {
+  /** `ed25519:` and 16 characters of the public key's SHA-256; see `keyIdOf`. */
+  readonly keyId: string
+  /** base64url, 64 bytes, over `checkpointText`. */
+  readonly signature: string
+}
+
+/** Of `audit.retention`: segments of one writer that were deleted because of their age, and how they ended. */
+export interface AuditRetention {
+  readonly writer: string
+  /** Numbers of the first and the last segment that are gone. */
+  readonly segments: readonly [first: number, last: number]
+  /** `seq` of the last event in them, and the hash of their last line: what the next line's `prev` must be. */
+  readonly lastSeq: number
+  readonly lastHash: string
+  /** `null`: no signing key is set. */
+  readonly signed: AuditCheckpoint | null
+}
 
 export interface AuditActor {
   readonly kind: CredentialKind | 'none'
@@ -62,6 +90,8 @@ export interface AuditHttp {
 
 /** What happened, before the recorder gives it its place in the journal. */
 export interface AuditDraft {
+  /** Of the intent that was written before; `null`: there is none, and the event gets an id of its own. */
+  readonly id: string | null
   readonly kind: AuditKind
   readonly name: AuditName
   /** Epoch milliseconds: when the request was received. */
@@ -84,6 +114,8 @@ export interface AuditDraft {
   readonly part: { readonly n: number; readonly of_id: string } | null
   /** How many calls this event stands for. */
   readonly count: number
+  /** Of `audit.retention` alone. */
+  readonly retention?: AuditRetention | undefined
 }
 
 /** Version 1 of the event: one JSON object a line, members in this order. */
@@ -118,4 +150,8 @@ export interface AuditEvent {
   readonly seq: number
   /** SHA-256 (hex) of the line before, without its newline; `null` on a writer's first line, and where no journal is kept. */
   readonly prev: string | null
+  /** Of `audit.checkpoint` alone. */
+  readonly checkpoint?: AuditCheckpoint
+  /** Of `audit.retention` alone. */
+  readonly retention?: AuditRetention
 }

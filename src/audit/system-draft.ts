@@ -1,13 +1,14 @@
 import type { Reason } from '../decision.ts'
-import type { AuditDraft } from './event.ts'
+import type { AuditDraft, SystemName } from './event.ts'
 
 /** An event of the recorder's own: nobody called, and no patient is concerned. */
 export function systemDraft(
-  name: 'audit.started' | 'audit.stopped' | 'audit.gap',
+  name: SystemName,
   now: number,
   { count = 1, reason = null }: { count?: number; reason?: Reason | null } = {},
 ): AuditDraft {
   return {
+    id: null,
     kind: 'system',
     name,
     time: now,

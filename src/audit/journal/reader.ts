@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ownMember as own } from '../../lib/own-member.ts'
 import type { AuditEvent } from '../event.ts'
+import { EndlessLine, linesIn, segmentPath, segmentsOf, writersIn } from './lines.ts'
 
 /** Which events: by `time`, when the request was received. ISO 8601 text or `Date`. */
 export interface JournalRange {
@@ -27,11 +27,6 @@ export class JournalLineError extends Error {
   }
 }
 
-const SEGMENT = /^\d{8}\.jsonl$/
-const NEWLINE = 10
-/** A line is at most 32 KiB: what goes on for longer is none, and must not fill the memory. */
-const MAX_LINE_BYTES = 1_048_576
-
 /**
  * Every event of a journal, writer by writer, each writer's events in their order. Reads as it goes: memory stays flat. A
  * last line without newline (a crash, or a server that is just writing) is skipped.
@@ -54,12 +49,11 @@ function instantOf(range: JournalRange, name: 'since' | 'until'): number | null 
 }
 
 async function* eventsIn(directory: string, since: number, until: number): AsyncGenerator<AuditEvent, void, undefined> {
-  for (const writer of await namesIn(directory, 'folders')) {
-    const segments = await namesIn(join(directory, writer), 'segments')
+  for (const writer of await writersIn(directory)) {
+    const segments = await segmentsOf(directory, writer)
     for (const [index, segment] of segments.entries()) {
-      const file = `${writer}/${segment}`
       const tail = index === segments.length - 1 ? 'skipped' : 'broken'
-      for await (const event of eventsOf(join(directory, writer, segment), file, tail)) {
+      for await (const event of eventsOf(directory, segmentPath(writer, segment), tail)) {
         const time = Date.parse(event.time)
         if (time >= since && time < until) yield event
       }
@@ -67,42 +61,41 @@ async function* eventsIn(directory: string, since: number, until: number): Async
   }
 }
 
-async function namesIn(directory: string, kind: 'folders' | 'segments'): Promise<readonly string[]> {
-  const entries = await readdir(directory, { withFileTypes: true })
-  return entries
-    .filter((entry) => (kind === 'folders' ? entry.isDirectory() : entry.isFile() && SEGMENT.test(entry.name)))
-    .map(({ name }) => name)
-    .toSorted()
-}
-
 /** Only a writer's last segment may end in the middle of a line. */
 async function* eventsOf(
-  path: string,
+  directory: string,
   file: string,
   tail: 'skipped' | 'broken',
 ): AsyncGenerator<AuditEvent, void, undefined> {
+  const groups = linesIn(join(directory, file))
   let line = 0
-  let rest: Buffer = Buffer.alloc(0)
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
-    let start = 0
-    for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
-      line += 1
-      yield readEvent(bytes.subarray(start, end), file, line)
-      start = end + 1
+  try {
+    for (let group = await groups.next(); ; group = await groups.next()) {
+      if (group.done === true) {
+        if (group.value.length > 0 && tail === 'broken') throw new JournalLineError(file, line + 1)
+        return
+      }
+      for (const { bytes } of group.value) {
+        line += 1
+        const event = readLine(bytes, file, line)
+        if (event !== null) yield event
+      }
     }
-    rest = bytes.subarray(start)
-    if (rest.length > MAX_LINE_BYTES) throw new JournalLineError(file, line + 1)
+  } catch (error) {
+    throw error instanceof EndlessLine ? new JournalLineError(file, line + 1) : error
+  } finally {
+    await groups.return({ offset: 0, length: 0 })
   }
-  if (rest.length > 0 && tail === 'broken') throw new JournalLineError(file, line + 1)
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function readEvent(bytes: Buffer, file: string, line: number): AuditEvent {
-  const event = parse(bytes)
-  if (!isEvent(event)) throw new JournalLineError(file, line)
-  return event
+/** `null`: an intent, which is no event. */
+function readLine(bytes: Buffer, file: string, line: number): AuditEvent | null {
+  const value = parse(bytes)
+  if (isEvent(value)) return value
+  if (isIntent(value)) return null
+  throw new JournalLineError(file, line)
 }
 
 /** The parser's own message quotes the line. */
@@ -115,8 +108,14 @@ function parse(bytes: Buffer): unknown {
 }
 
 function isEvent(value: unknown): value is AuditEvent {
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, 'v') || !Object.hasOwn(value, 'time'))
-    return false
-  const { v, time } = value as { readonly v: unknown; readonly time: unknown }
-  return v === 1 && typeof time === 'string' && !Number.isNaN(Date.parse(time))
+  return typeof own(value, 'id') === 'string' && isVersionOne(value)
+}
+
+function isIntent(value: unknown): boolean {
+  return typeof own(value, 'intent') === 'string' && isVersionOne(value)
+}
+
+function isVersionOne(value: unknown): boolean {
+  const time = own(value, 'time')
+  return own(value, 'v') === 1 && typeof time === 'string' && !Number.isNaN(Date.parse(time))
 }
