@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import type { AuditDraft } from './audit/event.ts'
-import { createJournalWriter } from './audit/journal/writer.ts'
 import { createPseudonyms } from './audit/pseudonym.ts'
 import { FHIR_PARAMETERS } from './audit/query-names.ts'
-import { createRecorder, type Recorder } from './audit/recorder.ts'
+import type { Recorder } from './audit/recorder.ts'
+import { buildRecorder } from './build-audit.ts'
 import {
   buildTokens,
   createRevocationRelay,
@@ -19,8 +18,7 @@ import { createDigester, type Digester, type Pepper } from './keys/digest.ts'
 import { createKeyAdmin, type KeyAdmin, type KeyAdminChange } from './keys/lifecycle.ts'
 import { createKeyVerifier, type KeyVerifier } from './keys/verifier.ts'
 import { compileCidrs } from './lib/cidr.ts'
-import { randomHex } from './lib/ids.ts'
-import { checkUnique } from './options/parse-options.ts'
+import { checkUnique } from './options/config-errors.ts'
 import type { ParsedOptions } from './options/parsed-options.ts'
 import { createFailureBudget, type FailureBudget } from './request/failures.ts'
 import type { TrustedProxies } from './request/transport.ts'
@@ -72,27 +70,6 @@ export function buildHouse(options: ParsedOptions): Building {
     shut: () => {
       closing = true
     },
-  })
-}
-
-function buildRecorder({ environment, audit, clock, service }: ParsedOptions): Recorder {
-  const writer = randomHex(5)
-  return createRecorder({
-    environment,
-    writer,
-    service: {
-      name: service.name,
-      version: service.version ?? null,
-      instance: service.instance ?? `${hostname()}:${process.pid}`,
-    },
-    clock,
-    journal:
-      environment === 'test' || audit.directory === undefined
-        ? null
-        : createJournalWriter({ directory: audit.directory, writer, clock }),
-    onFailure: audit.onFailure,
-    onEvent: audit.onEvent ?? null,
-    sinks: audit.sinks,
   })
 }
 

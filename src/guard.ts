@@ -1,3 +1,4 @@
+import { admit } from './admit.ts'
 import type { Answer, Denial } from './decision.ts'
 import { answerTo, deny } from './decision.ts'
 import type { Call, Exchange } from './exchange.ts'
@@ -38,7 +39,7 @@ function underWay<T>({ tracker }: House, work: Promise<T>): Promise<T> {
   return work.finally(recorded)
 }
 
-function decide(exchange: Exchange, requirement: Requirement, found: Found): Verdict {
+function decide(exchange: Exchange, requirement: Requirement, found: Found): Verdict | Promise<Verdict> {
   if (isOver(exchange.call.request, exchange.call.response)) return leave(exchange, found)
   if (found === 'anonymous') return pass(exchange)
   if (!found.ok) return refuse(exchange, found)
@@ -92,10 +93,20 @@ function namedOrganization({ call }: Exchange, organization: NonNullable<Require
   }
 }
 
-/** The last door: a live call that leaves no record does not run. This is where its intent will be written. */
-function pass(exchange: Exchange): Verdict {
-  if (!exchange.house.recorder.gate()) return refuse(exchange, deny('audit_unavailable'))
-  if (exchange.catchAll) return refuse(exchange, deny('not_found'))
+function pass(exchange: Exchange): Verdict | Promise<Verdict> {
+  const { house, call, catchAll } = exchange
+  if (catchAll) return refuse(exchange, house.recorder.gate() ? deny('not_found') : deny('audit_unavailable'))
+  const admitted = admit(exchange)
+  if (!(admitted instanceof Promise)) return enterHandler(exchange, admitted)
+  return underWay(house, admitted).then((each) =>
+    isOver(call.request, call.response)
+      ? leave(exchange, exchange.identity ?? 'anonymous')
+      : enterHandler(exchange, each),
+  )
+}
+
+function enterHandler(exchange: Exchange, admitted: boolean): Verdict {
+  if (!admitted) return refuse(exchange, deny('audit_unavailable'))
   for (const [name, value] of passHeaders(exchange)) exchange.call.setHeader(name, value)
   return { kind: 'pass', exchange }
 }

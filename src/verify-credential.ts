@@ -54,7 +54,8 @@ async function verified(house: House, credential: string, checked: CheckedContex
   const facts = { time, startedMs, identity, denial, address, required, operation }
   house.recorder.record(authDraft(house, { name: 'verify', ...facts, requestId: null, tokenId: null }))
   // Its event may have been the first that could not be written.
-  const answered = denial ?? denyUnaudited(house)
+  const kept = (await house.recorder.durable()) ? denyUnaudited(house) : deny('audit_unavailable')
+  const answered = denial ?? kept
   return identity !== null && answered === null
     ? Object.freeze({ ok: true, principal: identity.principal })
     : refusal(answered ?? deny('audit_unavailable'))

@@ -9,6 +9,8 @@ export interface Backlog {
   readonly gaps: number
   /** Of the gaps, those that no line in the journal tells of yet. */
   readonly untold: number
+  /** Calls that are not written down. */
+  lose(count: number): void
   /** Holds the event of a call that was served; one of a refusal, or one too many, is lost. */
   hold(draft: AuditDraft): null
   /** All that is held, oldest first; held no longer. */
@@ -23,7 +25,7 @@ export interface Backlog {
 const MAX_HELD = 10_000
 
 /** How a call that had passed its guards can end. Every other reason is one of a refusal. */
-const SERVED: ReadonlySet<Reason | null> = new Set<Reason | null>([
+export const SERVED: ReadonlySet<Reason | null> = new Set<Reason | null>([
   null,
   'handler_error',
   'client_aborted',
@@ -37,7 +39,7 @@ export function createBacklog(): Backlog {
   let room = MAX_HELD
   let gaps = 0
   let untold = 0
-  const lose = ({ count }: AuditDraft): void => {
+  const lose = (count: number): void => {
     gaps += count
     untold += count
   }
@@ -51,9 +53,10 @@ export function createBacklog(): Backlog {
     get untold() {
       return untold
     },
+    lose,
     hold(draft: AuditDraft) {
       if (held.length < room && SERVED.has(draft.reason)) held.push(draft)
-      else lose(draft)
+      else lose(draft.count)
       return null
     },
     take() {
@@ -66,7 +69,7 @@ export function createBacklog(): Backlog {
     },
     close() {
       room = 0
-      held.forEach(lose)
+      for (const { count } of held) lose(count)
       held = []
     },
   })

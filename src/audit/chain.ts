@@ -2,9 +2,12 @@ import { hash } from 'node:crypto'
 import type { Clock } from '../lib/clock.ts'
 import { uuidv7 } from '../lib/ids.ts'
 import type { Environment } from '../principal.ts'
-import { completeEvent, completeService } from './complete-event.ts'
+import { checkpointText, type CheckpointSigner } from './checkpoint.ts'
+import { completeEvent, completeIntent, completeService, instantOf } from './complete-event.ts'
 import type { AuditDraft, AuditEvent } from './event.ts'
 import { eventLine } from './event-line.ts'
+import type { IntentDraft } from './intent.ts'
+import { intentLine } from './intent-line.ts'
 import type { AuditLine } from './sink.ts'
 
 export interface ChainSettings {
@@ -16,6 +19,26 @@ export interface ChainSettings {
   readonly linked: boolean
   /** Default: UUIDv7. */
   readonly newId?: ((nowMs: number) => string) | undefined
+  /** Signs checkpoints; without it there are none. */
+  readonly signer?: CheckpointSigner | null | undefined
+  /** Where another process's chain is gone on with. */
+  readonly from?: ChainEnd | undefined
+}
+
+/** Where a chain ends. */
+export interface ChainEnd {
+  /** Events so far. */
+  readonly seq: number
+  /** Intents so far. */
+  readonly intents: number
+  /** SHA-256 (hex) of the last line. */
+  readonly prev: string | null
+}
+
+/** An intent and its line. */
+export interface IntentLine {
+  readonly id: string
+  readonly text: string
 }
 
 /** One writer's events in their order. What is drawn up counts only once it is added: a line that was not written leaves no hole. */
@@ -25,6 +48,9 @@ export interface Chain {
   /** The next line; the same place again until it is added. */
   next(draft: AuditDraft): AuditLine
   add(line: AuditLine): void
+  /** As `next` and `add`, for an intent; `id`: of the intent that it adds to, or `null`. */
+  nextIntent(draft: IntentDraft, id: string | null): IntentLine
+  addIntent(line: IntentLine): void
   /** Splits a draft whose patients do not fit in one line; each part tells the exact number of all. */
   split(draft: AuditDraft): readonly AuditDraft[]
 }
@@ -40,37 +66,53 @@ const AROUND_TEXT = 3
 /** A later part names the first: 48 bytes and its number; `seq` grows. */
 const GROWTH = 128
 
-export function createChain({ environment, service, writer, clock, linked, newId = uuidv7 }: ChainSettings): Chain {
-  const reporter = completeService(service)
+export function createChain(settings: ChainSettings): Chain {
+  const { environment, writer, clock, linked } = settings
+  const { newId = uuidv7, signer = null, from = START } = Object.assign(Object.create(null), settings) as ChainSettings
+  const reporter = completeService(settings.service)
   /** By the id of a first event: the number of its last part. */
   const parts = new Map<string, number>()
-  let length = 0
-  let prev: string | null = null
+  let { seq, intents, prev } = from
 
+  const follow = (text: string): void => {
+    if (linked) prev = hash('sha256', text, 'hex')
+  }
   const next = (draft: AuditDraft): AuditLine => {
     const recorded = clock.now()
-    const id = draft.id ?? newId(recorded)
-    const event = completeEvent(numbered(draft, parts), {
-      id,
+    const place = {
+      id: draft.id ?? newId(recorded),
       recorded,
       env: environment,
       service: reporter,
       writer,
-      seq: length + 1,
+      seq: seq + 1,
       prev,
-    })
+    }
+    const checkpoint =
+      draft.name === 'audit.checkpoint'
+        ? signer?.sign(checkpointText({ ...place, recorded: instantOf(recorded) }))
+        : undefined
+    const event = completeEvent(numbered(draft, parts), checkpoint === undefined ? place : { ...place, checkpoint })
     return Object.freeze({ event, text: eventLine(event) })
   }
 
   return Object.freeze({
     get length() {
-      return length
+      return seq
     },
     next,
     add({ event: { part }, text }: AuditLine) {
-      length += 1
+      seq += 1
       if (part !== null) putNewest(parts, part)
-      if (linked) prev = hash('sha256', text, 'hex')
+      follow(text)
+    },
+    nextIntent(draft: IntentDraft, known: string | null) {
+      const id = known ?? newId(draft.time)
+      return { id, text: intentLine(completeIntent(draft, { id, n: intents + 1, env: environment, writer, prev })) }
+    },
+    addIntent({ text }: IntentLine) {
+      intents += 1
+      follow(text)
     },
     split(draft: AuditDraft) {
       const { phi } = draft
@@ -80,6 +122,8 @@ export function createChain({ environment, service, writer, clock, linked, newId
     },
   })
 }
+
+const START: ChainEnd = Object.freeze({ seq: 0, intents: 0, prev: null })
 
 /** What a handler touches late and what did not fit in one line continue the same event: their numbers must not collide. */
 function numbered(draft: AuditDraft, parts: ReadonlyMap<string, number>): AuditDraft {

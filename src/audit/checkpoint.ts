@@ -1,4 +1,12 @@
-import { createHash, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  sign,
+  verify,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto'
 import type { AuditCheckpoint, AuditRetention } from './event.ts'
 
 /** Signs checkpoints with the Ed25519 key of `audit.signingKey`. */
@@ -17,6 +25,20 @@ export function createCheckpointSigner(key: KeyObject): CheckpointSigner {
     sign: (text: string) =>
       Object.freeze({ keyId, signature: sign(null, Buffer.from(text), key).toString('base64url') }),
   })
+}
+
+/** A private key of Ed25519 from PEM, JWK, or the JSON text of a JWK; `null` for anything else. */
+export function loadCheckpointKey(value: unknown): KeyObject | null {
+  try {
+    const jwk: unknown = typeof value === 'string' && value.trimStart().startsWith('{') ? JSON.parse(value) : value
+    const key =
+      typeof jwk === 'string'
+        ? createPrivateKey(jwk.includes('\n') ? jwk : jwk.replaceAll('\\n', '\n'))
+        : createPrivateKey({ key: { ...(jwk as JsonWebKey) }, format: 'jwk' })
+    return key.asymmetricKeyType === 'ed25519' ? key : null
+  } catch {
+    return null
+  }
 }
 
 /** `ed25519:` and the first 16 characters of base64url(SHA-256(SubjectPublicKeyInfo)). */

@@ -46,8 +46,8 @@ export function completeEvent(draft: AuditDraft, place: EventPlace): AuditEvent 
     id: place.id,
     kind: draft.kind,
     name: draft.name,
-    time: instant(draft.time),
-    recorded: instant(place.recorded),
+    time: instantOf(draft.time),
+    recorded: instantOf(place.recorded),
     durationMs: Math.round(Math.max(0, finite(draft.durationMs)) * 1000) / 1000,
     outcome: draft.outcome,
     reason: draft.reason,
@@ -80,7 +80,7 @@ export function completeIntent(draft: IntentDraft, place: IntentPlace): AuditInt
     v: 1,
     intent: place.id,
     n: place.n,
-    time: instant(draft.time),
+    time: instantOf(draft.time),
     action: draft.action,
     actor: actorOf(draft.actor),
     env: place.env,
@@ -165,7 +165,7 @@ function phiOf(phi: AuditPhi | null): AuditPhi | null {
 let lastMs = Number.NaN
 let lastInstant = ''
 
-function instant(ms: number): string {
+export function instantOf(ms: number): string {
   if (ms === lastMs) return lastInstant
   const date = new Date(ms)
   lastInstant = (Number.isNaN(date.getTime()) ? new Date(0) : date).toISOString()

@@ -1,5 +1,6 @@
 import type { AuditDraft, AuditEvent } from './event.ts'
 import type { Chain } from './chain.ts'
+import type { IntentDraft } from './intent.ts'
 import type { AuditLine } from './sink.ts'
 
 /** Where events are written down: the journal of a live server, or nowhere but in the hands of who listens (a test server). */
@@ -12,6 +13,14 @@ export interface EventLog {
   readonly journal: { readonly directory: string; readonly writable: boolean } | null
   /** A call that is served now can be written down when it ends. */
   writable(): boolean
+  /** What is known before a live call is served: its id, or `null` where it is not in the log now. */
+  intend(draft: IntentDraft, known: string | null): string | null
+  /** Whether all that is in the log by now is on the disk; `false` after 2 seconds at the latest. */
+  synced(): Promise<boolean>
+  /** So many calls are not written down; a line will tell. */
+  lose(count: number): void
+  /** Once a second. */
+  tick(): void
   /** `null`: not now; kept, or lost and counted. */
   record(draft: AuditDraft): AuditEvent | null
   /** @throws what keeps the journal from being written. */
@@ -41,6 +50,7 @@ export function writeParts(
 /** The log of a test server: events are numbered and handed on, nothing is kept. */
 export function createPassingLog(chain: Chain, deliver: (line: AuditLine) => void): EventLog {
   let closed = false
+  let gaps = 0
   const write = (draft: AuditDraft): AuditLine => {
     const line = chain.next(draft)
     chain.add(line)
@@ -51,9 +61,17 @@ export function createPassingLog(chain: Chain, deliver: (line: AuditLine) => voi
     get length() {
       return chain.length
     },
-    gaps: 0,
+    get gaps() {
+      return gaps
+    },
     journal: null,
     writable: () => true,
+    intend: () => null,
+    synced: () => Promise.resolve(true),
+    lose: (count: number) => {
+      gaps += count
+    },
+    tick: () => undefined,
     record: (draft: AuditDraft) => (closed ? null : writeParts(chain, draft, write)),
     ready: () => undefined,
     settle: () => undefined,
@@ -66,6 +84,9 @@ export function createPassingLog(chain: Chain, deliver: (line: AuditLine) => voi
 /** A live server without a journal: nothing can be audited. */
 export function createClosedLog(): EventLog {
   let gaps = 0
+  const lose = (count: number): void => {
+    gaps += count
+  }
   return Object.freeze({
     length: 0,
     get gaps() {
@@ -73,8 +94,12 @@ export function createClosedLog(): EventLog {
     },
     journal: null,
     writable: () => false,
+    intend: () => null,
+    synced: () => Promise.resolve(false),
+    lose,
+    tick: () => undefined,
     record: (draft: AuditDraft) => {
-      gaps += draft.count
+      lose(draft.count)
       return null
     },
     ready: () => {

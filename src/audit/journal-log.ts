@@ -1,9 +1,12 @@
 import type { Clock } from '../lib/clock.ts'
 import { createBacklog, type Backlog } from './backlog.ts'
 import type { Chain } from './chain.ts'
+import { createClockWatch } from './clock-watch.ts'
 import type { AuditDraft, AuditEvent } from './event.ts'
 import { writeParts, type EventLog } from './event-log.ts'
+import type { IntentDraft } from './intent.ts'
 import type { JournalWriter } from './journal/writer.ts'
+import { createOutage } from './outage.ts'
 import type { AuditLine } from './sink.ts'
 import { systemDraft } from './system-draft.ts'
 
@@ -11,27 +14,32 @@ export interface JournalLogSettings {
   readonly chain: Chain
   readonly journal: JournalWriter
   readonly clock: Clock
+  /** Checkpoints are written: there is a key to sign them with. */
+  readonly checkpoints: boolean
   readonly deliver: (line: AuditLine) => void
   /** Called once when the journal can no longer be written, and again only after it could be. */
   readonly announce: (failure: Error | null) => void
 }
 
-/** A server without traffic recovers, too. */
-const RETRY_MS = 1000
+const CHECKPOINT_EVENTS = 1000
+const CHECKPOINT_MS = 10_000
 
 /**
  * The log of a live server. While the journal cannot be written, events of calls that were served are held back in their
  * order, and written as soon as it can be again.
  */
-export function createJournalLog({ chain, journal, clock, deliver, announce }: JournalLogSettings): EventLog {
+export function createJournalLog(settings: JournalLogSettings): EventLog {
+  const { chain, journal, clock, deliver } = settings
   const backlog = createBacklog()
-  const pages = createPages({ chain, journal, clock, backlog })
-  const outage = createOutage(announce)
+  const pages = createPages(settings, backlog)
+  const outage = createOutage(settings.announce)
+  const watch = createClockWatch(clock)
   let state: 'new' | 'used' | 'closed' = 'new'
 
   const put = (draft: AuditDraft): AuditEvent | null => {
     const lines: AuditLine[] = []
     const event = pages.write(draft, lines)
+    pages.checkpoint(lines, CHECKPOINT_EVENTS)
     for (const line of lines) deliver(line)
     if (!journal.good) outage.begin(journal.failure, writable)
     return event
@@ -58,11 +66,20 @@ export function createJournalLog({ chain, journal, clock, deliver, announce }: J
   }
   const close = (): void => {
     if (state === 'closed') return
-    if (state === 'used' && quietly(reopen)) put(systemDraft('audit.stopped', clock.now()))
+    if (state === 'used' && quietly(reopen)) {
+      put(systemDraft('audit.stopped', clock.now()))
+      const lines: AuditLine[] = []
+      pages.checkpoint(lines, 1)
+      for (const line of lines) deliver(line)
+    }
     state = 'closed'
     outage.end()
     backlog.close()
-    if (!quietly(() => journal.close())) announce(journal.failure)
+    if (!quietly(() => journal.close())) settings.announce(journal.failure)
+  }
+  const lookAtClock = (): void => {
+    const jump = watch.jumpMs()
+    if (jump !== 0 && journal.good) put({ ...systemDraft('clock.jump', clock.now()), durationMs: Math.abs(jump) })
   }
 
   return Object.freeze({
@@ -76,10 +93,26 @@ export function createJournalLog({ chain, journal, clock, deliver, announce }: J
       return { directory: journal.directory, writable: journal.good || state === 'new' }
     },
     writable,
+    intend(draft: IntentDraft, known: string | null) {
+      if (!writable()) return null
+      const id = pages.intend(draft, known)
+      if (id === null) outage.begin(journal.failure, writable)
+      return id
+    },
+    synced: () => journal.synced(),
     record: (draft: AuditDraft) => (writable() ? put(draft) : backlog.hold(draft)),
+    lose: (count: number) => backlog.lose(count),
     ready: reopen,
     settle() {
       if (backlog.size > 0) reopen()
+    },
+    tick() {
+      if (!journal.good) return
+      lookAtClock()
+      const lines: AuditLine[] = []
+      pages.tell(lines)
+      if (pages.uncheckedMs() >= CHECKPOINT_MS) pages.checkpoint(lines, 0)
+      for (const line of lines) deliver(line)
     },
     close,
   })
@@ -88,23 +121,30 @@ export function createJournalLog({ chain, journal, clock, deliver, announce }: J
 interface Pages {
   /** Appends the draft, its parts included; lines that are in the journal go to `lines`, the rest is held. */
   write(draft: AuditDraft, lines: AuditLine[]): AuditEvent | null
+  /** The id of the intent; `null`: it is not in the journal. */
+  intend(draft: IntentDraft, known: string | null): string | null
   /** Writes all that the journal is owed, and gives the lines that are in it now. */
   catchUp(): readonly AuditLine[]
+  /** A line tells of calls that stand in no event, where there are any. */
+  tell(lines: AuditLine[]): void
+  /** Signs what was written since the last one, once it is `least` events. */
+  checkpoint(lines: AuditLine[], least: number): void
+  /** For how long there have been lines behind the last checkpoint. */
+  uncheckedMs(): number
 }
 
-function createPages({
-  chain,
-  journal,
-  clock,
-  backlog,
-}: Pick<JournalLogSettings, 'chain' | 'journal' | 'clock'> & { backlog: Backlog }): Pages {
+function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
+  const { chain, journal, clock, checkpoints } = settings
   let started = false
+  let checked = 0
+  let uncheckedSinceMs: number | null = null
   const append = (draft: AuditDraft, lines: AuditLine[]): AuditLine | null => {
     if (!journal.good) return null
     const line = chain.next(draft)
     if (!journal.append(line.text)) return null
     chain.add(line)
     lines.push(line)
+    uncheckedSinceMs ??= clock.monotonicMs()
     return line
   }
   const write = (draft: AuditDraft, lines: AuditLine[]): AuditEvent | null =>
@@ -113,38 +153,36 @@ function createPages({
       if (line === null) backlog.hold(whole)
       return line
     })
+  const tell = (lines: AuditLine[]): void => {
+    if (backlog.untold === 0) return
+    const gap = systemDraft('audit.gap', clock.now(), { count: backlog.untold, reason: 'audit_unavailable' })
+    if (append(gap, lines) !== null) backlog.told()
+  }
   return Object.freeze({
     write,
+    tell,
+    intend(draft: IntentDraft, known: string | null) {
+      const line = chain.nextIntent(draft, known)
+      if (!journal.append(line.text)) return null
+      chain.addIntent(line)
+      uncheckedSinceMs ??= clock.monotonicMs()
+      return line.id
+    },
     catchUp() {
       const lines: AuditLine[] = []
       if (!started) started = append(systemDraft('audit.started', clock.now()), lines) !== null
       for (const draft of backlog.take()) write(draft, lines)
-      if (backlog.untold > 0) {
-        const gap = systemDraft('audit.gap', clock.now(), { count: backlog.untold, reason: 'audit_unavailable' })
-        if (append(gap, lines) !== null) backlog.told()
-      }
+      tell(lines)
       return lines
     },
+    checkpoint(lines: AuditLine[], least: number) {
+      if (!checkpoints || chain.length - checked < least) return
+      if (append(systemDraft('audit.checkpoint', clock.now()), lines) === null) return
+      checked = chain.length
+      uncheckedSinceMs = null
+    },
+    uncheckedMs: () => (uncheckedSinceMs === null ? 0 : clock.monotonicMs() - uncheckedSinceMs),
   })
-}
-
-/** One announcement an outage, and a timer that looks whether it is over. */
-function createOutage(announce: JournalLogSettings['announce']): {
-  begin(failure: Error | null, retry: () => void): void
-  end(): void
-} {
-  let timer: NodeJS.Timeout | null = null
-  return {
-    begin(failure, retry) {
-      if (timer !== null) return
-      timer = setInterval(retry, RETRY_MS).unref()
-      announce(failure)
-    },
-    end() {
-      if (timer !== null) clearInterval(timer)
-      timer = null
-    },
-  }
 }
 
 function quietly(work: () => void): boolean {

@@ -1,10 +1,16 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Environment } from '../principal.ts'
+import { settledWithin } from '../lib/settled-within.ts'
+import type { Caretaker } from './caretaker.ts'
 import { createChain } from './chain.ts'
+import type { CheckpointSigner } from './checkpoint.ts'
 import { createDelivery, type EventListener } from './delivery.ts'
 import type { AuditDraft, AuditEvent } from './event.ts'
 import { createClosedLog, createPassingLog, type EventLog } from './event-log.ts'
+import { createFolds, isRefusal } from './folds.ts'
+import type { IntentDraft } from './intent.ts'
 import { createJournalLog } from './journal-log.ts'
+import type { DiskSpace } from './journal/disk-space.ts'
 import type { JournalWriter } from './journal/writer.ts'
 import type { AuditLine, AuditSink } from './sink.ts'
 
@@ -12,27 +18,44 @@ import type { AuditLine, AuditSink } from './sink.ts'
 export interface Recorder {
   /** `false` on a test server that nobody listens to: exchanges then build no event at all. */
   readonly wanted: boolean
+  /** A live server: an intent is written before a handler runs. */
+  readonly intends: boolean
   /**
-   * Before the handler of a live call: is the journal open and was its last append good? `false` means that the call cannot
-   * be audited. Never throws. This is where the intent line of a later version is written.
+   * Is the journal open and was its last append good? `false` means that a call cannot be audited now. Never throws. For what
+   * is not served by a handler; that goes through `intend`.
    */
   gate(): boolean
+  /**
+   * Before the handler of a live call: writes its intent, under the id of an earlier one of the same call or under a new id.
+   * Synchronous with durability `written`; with `synced` it resolves once the line is on the disk, or after 2 seconds.
+   * Never throws and never rejects.
+   */
+  intend(draft: IntentDraft, id: string | null): Admission | Promise<Admission>
   /**
    * Completes the draft and appends it. Returns the event, or `null` if it could not be written now: then that of a served
    * call is held until it can be, and any other counts as a gap. Of a draft whose patients do not fit in one line, the first.
    */
   record(draft: AuditDraft): AuditEvent | null
+  /** Whether what was recorded so far is as durable as the configuration says. Synchronous with `written`. */
+  durable(): boolean | Promise<boolean>
   /** A live route that nothing attributes to PHI or to none. */
   unattributed(route: string): void
   /**
-   * Everything recorded so far has reached the journal, `onEvent` and the sinks; a sink that hangs is waited for 10 seconds.
+   * Everything recorded so far has reached the journal, `onEvent` and the sinks that do not acknowledge; one that hangs is
+   * waited for 10 seconds. Open folds are closed.
    * @throws when events are held because the journal cannot be written.
    */
   flush(): Promise<void>
-  /** Opens the journal; throws with the cause where it is not writable. */
+  /** Opens the journal, and ends those of dead processes; throws with the cause where it is not writable. */
   ready(): Promise<void>
   health(): RecorderHealth
   close(deadlineMs: number): Promise<void>
+}
+
+/** `ok`: the handler may run. `id`: of the intent; `null` where none is in the journal. */
+export interface Admission {
+  readonly ok: boolean
+  readonly id: string | null
 }
 
 export interface RecorderHealth {
@@ -42,10 +65,23 @@ export interface RecorderHealth {
   readonly gaps: number
   /** Exceptions of `onEvent`. */
   readonly listenerErrors: number
-  /** By name of the sink: batches that it refused, and events that found its queue full. */
+  /** By name of the sink that does not acknowledge: batches that it refused, and events that found its queue full. */
   readonly sinkErrors: Readonly<Record<string, number>>
+  /** By name of the acknowledging sink: how far it is behind this process's journal. */
+  readonly sinks: Readonly<Record<string, SinkHealth>>
   /** Calls by route template that nothing attributes. */
   readonly unattributed: Readonly<Record<string, number>>
+}
+
+export interface SinkHealth {
+  /** Events that it has not taken yet, and for how long the oldest of them has waited, in seconds, at most. */
+  readonly lagEvents: number
+  readonly lagSeconds: number
+  /** Attempts that failed, and events that it will never take (in the dead-letter file), since this process began. */
+  readonly failures: number
+  readonly dead: number
+  /** The last attempt failed. */
+  readonly failing: boolean
 }
 
 export interface RecorderSettings {
@@ -56,8 +92,18 @@ export interface RecorderSettings {
   readonly clock: Clock
   /** Required on a live server, not used on a test server. */
   readonly journal: JournalWriter | null
+  /** Of the folder in which the journal is. */
+  readonly caretaker?: Caretaker | null | undefined
+  /** When a record counts: in the kernel, or on the disk. Default `written`. */
+  readonly durability?: 'written' | 'synced' | undefined
   /** A live call that cannot be audited: refused, or served and held. */
   readonly onFailure: 'deny' | 'allow'
+  readonly signer?: CheckpointSigner | null | undefined
+  /** Refusals that are written one by one in a second; default 200. */
+  readonly refusalsPerSecond?: number | undefined
+  /** Of the journal; with fewer than `reserveBytes` free, refusals are only counted. */
+  readonly disk?: DiskSpace | null | undefined
+  readonly reserveBytes?: number | undefined
   readonly onEvent: EventListener | null
   readonly sinks: readonly AuditSink[]
   /** Makes the ids of events; default UUIDv7. */
@@ -66,26 +112,68 @@ export interface RecorderSettings {
 
 /** How long `flush` waits for a sink that hangs. */
 const FLUSH_DEADLINE_MS = 10_000
+/** How long `ready` waits for the journals of dead processes; what is not done by then goes on. */
+const ADOPTION_DEADLINE_MS = 5_000
 /** Routes that are counted by name; further ones count as `*`. */
 const MAX_ROUTES = 1000
 
 /** Opens nothing: that happens in `ready`, or when the first live call is at its gate. */
 export function createRecorder(settings: RecorderSettings): Recorder {
-  const { environment, onFailure, onEvent, sinks } = settings
+  const { environment, onFailure, onEvent, sinks, clock } = settings
+  const { caretaker = null, disk = null, durability = 'written' } = own(settings)
   const delivery = createDelivery(onEvent, sinks)
-  const log = createLog(settings, (line) => delivery.deliver(line))
+  const log = createLog(settings, deliver)
+  const refusals = createRefusals(own(settings), log)
   const unattributed = new Map<string, number>()
-  const wanted = environment === 'live' || onEvent !== null || sinks.length > 0
+  const wanted = environment === 'live' || onEvent !== null || sinks.some(({ acks }) => !acks)
+  let begun: Promise<void> | null = null
+  let timer: NodeJS.Timeout | null = null
+
+  function deliver(line: AuditLine): void {
+    delivery.deliver(line)
+    caretaker?.wake()
+  }
+  const append = async (draft: AuditDraft): Promise<boolean> => log.record(draft) !== null && (await log.synced())
+  const second = (): void => {
+    refusals.due()
+    log.tick()
+    disk?.warn()
+    caretaker?.second()
+  }
+  const begin = (): Promise<void> => {
+    timer ??= setInterval(second, 1000).unref()
+    begun ??= caretaker?.start({ deliver, append }) ?? Promise.resolve()
+    return begun
+  }
+  const open = (): boolean => {
+    const good = log.writable()
+    if (good && begun === null) void begin()
+    return good
+  }
 
   return Object.freeze({
     wanted,
-    gate: () => log.writable() || onFailure === 'allow',
-    record: (draft: AuditDraft) => (wanted ? log.record(draft) : null),
+    intends: environment === 'live',
+    gate: () => open() || onFailure === 'allow',
+    intend(draft: IntentDraft, known: string | null) {
+      const id = open() ? log.intend(draft, known) : null
+      if (id === null) return { ok: onFailure === 'allow', id: known }
+      if (durability === 'written') return { ok: true, id }
+      return log.synced().then((good) => ({ ok: good || onFailure === 'allow', id }))
+    },
+    record(draft: AuditDraft) {
+      if (!wanted) return null
+      if (begun === null) open()
+      const kept = refusals.take(draft)
+      return kept === null ? null : log.record(kept)
+    },
+    durable: () => durability === 'written' || onFailure === 'allow' || log.synced(),
     unattributed(route: string) {
       const name = unattributed.has(route) || unattributed.size < MAX_ROUTES ? route : '*'
       unattributed.set(name, (unattributed.get(name) ?? 0) + 1)
     },
     async flush() {
+      refusals.end()
       try {
         log.settle()
       } finally {
@@ -94,29 +182,86 @@ export function createRecorder(settings: RecorderSettings): Recorder {
     },
     async ready() {
       log.ready()
+      if (environment === 'live') await settledWithin(begin(), ADOPTION_DEADLINE_MS)
     },
     health: () => ({
       journal: log.journal === null ? null : { ...log.journal, events: log.length },
       gaps: log.gaps,
       listenerErrors: delivery.listenerErrors,
       sinkErrors: delivery.sinkErrors,
+      sinks: sinkHealth(caretaker, { events: log.length, now: clock.now() }),
       unattributed: Object.fromEntries(unattributed),
     }),
     async close(deadlineMs: number) {
+      if (timer !== null) clearInterval(timer)
+      refusals.end()
       log.close()
-      await delivery.close(deadlineMs)
+      await Promise.all([delivery.close(deadlineMs), caretaker?.close(deadlineMs)])
     },
   })
 }
 
+/** Own members alone: what stands on a polluted prototype is nobody's setting. */
+function own(settings: RecorderSettings): RecorderSettings {
+  return Object.assign(Object.create(null), settings) as RecorderSettings
+}
+
+interface Refusals {
+  /** The draft if it is to be written now; `null`: it was folded, or is only counted. */
+  take(draft: AuditDraft): AuditDraft | null
+  /** Writes the folds whose second is over. */
+  due(): void
+  /** Writes all folds. */
+  end(): void
+}
+
+/** Refusals cost the caller nothing, and so must cost the journal little. */
+function createRefusals(settings: RecorderSettings, log: EventLog): Refusals {
+  const { clock, refusalsPerSecond = 200, disk = null, reserveBytes = 0 } = settings
+  const folds = createFolds({ perSecond: refusalsPerSecond, clock })
+  const write = (drafts: readonly AuditDraft[]): void => {
+    for (const draft of drafts) log.record(draft)
+  }
+  return {
+    take(draft) {
+      if (!isRefusal(draft)) return draft
+      if (disk !== null && (disk.free() ?? reserveBytes) < reserveBytes) {
+        log.lose(draft.count)
+        return null
+      }
+      write(folds.due())
+      return folds.take(draft)
+    },
+    due: () => write(folds.due()),
+    end: () => write(folds.all()),
+  }
+}
+
+function sinkHealth(
+  caretaker: Caretaker | null,
+  { events, now }: { events: number; now: number },
+): RecorderHealth['sinks'] {
+  const states = Object.entries(caretaker?.sinks() ?? {})
+  return Object.fromEntries(
+    states.map(([name, { seq, recorded, failures, dead, failing }]) => {
+      const lagEvents = Math.max(0, events - seq)
+      const since = recorded === null ? now : Date.parse(recorded)
+      return [
+        name,
+        { lagEvents, lagSeconds: lagEvents === 0 ? 0 : Math.max(0, (now - since) / 1000), failures, dead, failing },
+      ]
+    }),
+  )
+}
+
 function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => void): EventLog {
-  const { environment, service, writer, clock, journal } = settings
-  const newId = Object.hasOwn(settings, 'newId') ? settings.newId : undefined
+  const { environment, service, writer, clock, journal, newId, signer = null } = own(settings)
   const live = environment === 'live'
-  const chain = createChain({ environment, service, writer, clock, linked: live, newId })
+  const chain = createChain({ environment, service, writer, clock, linked: live, newId, signer })
   if (!live) return createPassingLog(chain, deliver)
   if (journal === null) return createClosedLog()
-  return createJournalLog({ chain, journal, clock, deliver, announce: (failure) => warn(settings, failure) })
+  const announce = (failure: Error | null): void => warn(settings, failure)
+  return createJournalLog({ chain, journal, clock, deliver, announce, checkpoints: signer !== null })
 }
 
 /** The code of the system's error says what is wrong; its message may hold paths. */

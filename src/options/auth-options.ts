@@ -150,12 +150,25 @@ export interface AuditOptions {
   readonly directory?: string | undefined
   /** Secrets of the patient pseudonyms: the first writes. Required on a live server. */
   readonly pseudonymKeys?: readonly NamedSecret[] | undefined
-  /** `written`: in the kernel before it counts, so a killed process loses nothing that was appended. */
-  readonly durability?: 'written' | undefined
+  /** Private key of Ed25519, PEM or JWK: signs checkpoints of the journal. Keep it out of the journal's directory. */
+  readonly signingKey?: string | JsonWebKeyLike | undefined
+  /**
+   * When the record of a call counts: `written` (default), in the kernel before the handler runs, so that a killed process
+   * loses no call; `synced`, on the disk before the handler runs, so that a power cut loses none either.
+   */
+  readonly durability?: 'written' | 'synced' | undefined
   /** What happens to a live call that cannot be audited: refused with 503 (`deny`, default), or served and counted (`allow`). */
   readonly onFailure?: 'deny' | 'allow' | undefined
-  /** Beside the journal; this version takes sinks that do not acknowledge (`acks: false`). */
+  /** Where events go beside the journal. Those that acknowledge tail the journal; on a test server they get nothing. */
   readonly sinks?: readonly AuditSink[] | undefined
+  /** For how long events must exist somewhere. Default, and least on a live server, 2192: six years. */
+  readonly retentionDays?: number | undefined
+  /** For how long they stay on this disk. Default `retentionDays`; fewer only with a `required` sink that `retains` them. */
+  readonly localDays?: number | undefined
+  /** Refusals that are written one by one in a second; further ones of callers without identity are folded. Default 200. */
+  readonly refusalsPerSecond?: number | undefined
+  /** Below so many free bytes refusals are only counted, so that they cannot fill the disk. Default 67,108,864 (64 MiB). */
+  readonly reserveBytes?: number | undefined
   /** Names of query parameters that may stand in events, beside FHIR's parameters for all resources: `[A-Za-z0-9_.-]{1,64}`. */
   readonly queryNames?: readonly string[] | undefined
   /** Runs once the line is in the journal. What it throws is counted and goes no further. */

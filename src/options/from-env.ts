@@ -1,3 +1,4 @@
+import { loadCheckpointKey } from '../audit/checkpoint.ts'
 import { ConfigError } from '../errors.ts'
 import type { KeyStore } from '../keys/store.ts'
 import { ownMember } from '../lib/own-member.ts'
@@ -148,24 +149,25 @@ function listOf(text: string): readonly string[] {
 }
 
 function auditOf(env: Env): AuditOptions | undefined {
-  refuseSigningKey(env)
   const directory = plainText(env, 'HEALTHCLOUD_AUDIT_DIR')
   const keys = secretsOf(env, 'HEALTHCLOUD_AUDIT_PSEUDONYM_KEY')
-  if (directory === undefined && keys === undefined) return undefined
+  const signingKey = auditSigningKey(env)
+  if (directory === undefined && keys === undefined && signingKey === undefined) return undefined
   const pseudonymKeys = keys?.filter((each): each is NamedSecret => each !== 'sha256')
   return {
     ...(directory === undefined ? {} : { directory }),
     ...(pseudonymKeys === undefined ? {} : { pseudonymKeys }),
+    ...(signingKey === undefined ? {} : { signingKey }),
   }
 }
 
-/** Whoever sets it counts on signed checkpoints. */
-function refuseSigningKey(env: Env): void {
-  const name = nameOfSecret(env, 'HEALTHCLOUD_AUDIT_SIGNING_KEY')
-  if (name === undefined) return
-  throw new ConfigError('CONFIG_UNSUPPORTED', name, {
-    problem: 'is set, but this version does not sign the journal yet.',
-    remedy: 'Unset it.',
+/** Checked here, so that the error names the variable. */
+function auditSigningKey(env: Env): string | undefined {
+  const source = secretText(env, 'HEALTHCLOUD_AUDIT_SIGNING_KEY')
+  if (source === undefined || loadCheckpointKey(source.text) !== null) return source?.text
+  throw new ConfigError('CONFIG_INVALID', source.name, {
+    problem: 'is no private key of Ed25519.',
+    remedy: 'Give PEM or JWK, such as `openssl genpkey -algorithm ed25519` makes.',
   })
 }
 

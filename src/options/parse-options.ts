@@ -3,6 +3,8 @@ import { ConfigError } from '../errors.ts'
 import { isPrivateUrl } from '../lib/bounded-fetch.ts'
 import { ownMember } from '../lib/own-member.ts'
 import { SCOPES } from '../scopes.ts'
+import { missingOption } from './config-errors.ts'
+import { checkAudit } from './check-audit.ts'
 import { checkIssuing } from './check-issuing.ts'
 import { optionsSchema } from './schema.ts'
 import type { ParsedOptions, ParsedTokens } from './parsed-options.ts'
@@ -37,14 +39,7 @@ const FOREIGN: ReadonlySet<string> = new Set([
 ])
 
 /** Documented for later versions: whoever writes one has not misspelt it. */
-const LATER: ReadonlySet<string> = new Set([
-  'telemetry',
-  'audit.signingKey',
-  'audit.retentionDays',
-  'audit.localDays',
-  'audit.refusalsPerSecond',
-  'audit.reserveBytes',
-])
+const LATER: ReadonlySet<string> = new Set(['telemetry'])
 
 /** Frozen copies of own members only, so that nothing inherited (a polluted `Object.prototype`) ever becomes an option. */
 function ownCopy(value: unknown, depth: number): unknown {
@@ -81,30 +76,6 @@ function checkScopes(settings: ParsedOptions): void {
   }
 }
 
-function checkAudit({ environment, audit }: ParsedOptions): void {
-  for (const [index, sink] of audit.sinks.entries()) {
-    if (sink.acks !== true) continue
-    throw new ConfigError('CONFIG_UNSUPPORTED', `audit.sinks.${index}`, {
-      problem: 'acknowledging sinks are not supported by this version.',
-      remedy: 'Use a sink with `acks: false`, such as loggerSink.',
-    })
-  }
-  checkUnique('audit.pseudonymKeys', audit.pseudonymKeys ?? [])
-  if (environment === 'test') return
-  if (audit.directory === undefined) {
-    throw missing(
-      'audit.directory',
-      'A live server keeps an audit journal: name a directory on a local, persistent volume.',
-    )
-  }
-  if (audit.pseudonymKeys === undefined) {
-    throw missing(
-      'audit.pseudonymKeys',
-      'Give `[{ id, secret }]`, the secret being base64 of at least 32 random bytes.',
-    )
-  }
-}
-
 function checkTokens(tokens: ParsedTokens, canGetKeys: boolean): void {
   if (tokens.issuingKeyCheck !== undefined && tokens.issuingKeyCheck !== 'never' && !canGetKeys) {
     throw new ConfigError('CONFIG_CONFLICT', 'tokens.issuingKeyCheck', {
@@ -133,23 +104,6 @@ export function keySetUrl(text: string | URL): URL {
   return url
 }
 
-/** Two secrets with one id could not be told apart in what they wrote. */
-export function checkUnique(option: string, secrets: readonly { readonly id: string }[]): void {
-  const ids = new Set<string>()
-  for (const [index, { id }] of secrets.entries()) {
-    if (ids.has(id))
-      throw new ConfigError('CONFIG_CONFLICT', `${option}.${index}.id`, {
-        problem: 'is used twice.',
-        remedy: 'Give each its own id.',
-      })
-    ids.add(id)
-  }
-}
-
-function missing(option: string, remedy: string): ConfigError {
-  return new ConfigError('CONFIG_MISSING', option, { problem: 'is required.', remedy: remedy })
-}
-
 function configError(issue: z.core.$ZodIssue, input: unknown): ConfigError {
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
@@ -162,8 +116,7 @@ function configError(issue: z.core.$ZodIssue, input: unknown): ConfigError {
   }
   const option = path.join('.') || 'options'
   const remedy = remedyOf(issue.message)
-  if (valueAt(input, path) === undefined) return missing(option, remedy)
-  if (option === 'audit.durability' && valueAt(input, path) === 'synced') return later(option, "Give 'written'.")
+  if (valueAt(input, path) === undefined) return missingOption(option, remedy)
   return new ConfigError('CONFIG_INVALID', option, { problem: 'is not valid.', remedy: remedy })
 }
 

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { AuditSink } from '../audit/sink.ts'
 import type { KeyStore } from '../keys/store.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -56,9 +57,14 @@ export interface ParsedIssuing {
 export interface ParsedAudit {
   readonly directory?: string | undefined
   readonly pseudonymKeys?: readonly DecodedSecret[] | undefined
-  readonly durability: 'written'
+  readonly signingKey?: KeyObject | undefined
+  readonly durability: 'written' | 'synced'
   readonly onFailure: 'deny' | 'allow'
   readonly sinks: readonly AuditSink[]
+  readonly retentionDays: number
+  readonly localDays?: number | undefined
+  readonly refusalsPerSecond: number
+  readonly reserveBytes: number
   readonly queryNames: readonly string[]
   readonly onEvent?: AuditOptions['onEvent']
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { loadCheckpointKey } from '../audit/checkpoint.ts'
 import type { AuditSink } from '../audit/sink.ts'
 import { DOCS_URL } from '../errors.ts'
 import type { KeyStore } from '../keys/store.ts'
@@ -154,12 +155,33 @@ const failures = z.strictObject({
   limiter: withMethods<FailureLimiter>('a limiter', ['consume']).optional(),
 })
 
+const auditSink = withMethods<AuditSink>('an audit sink', ['write']).refine(
+  (sink) => typeof sink.name === 'string' && typeof sink.acks === 'boolean',
+  { error: 'expected an audit sink with `name` and `acks`.' },
+)
+
+/** Ed25519, PEM or JWK; decoded to a KeyObject. The key itself never appears in an error. */
+const auditSigningKey = z.unknown().transform((value, context) => {
+  const key = loadCheckpointKey(value)
+  if (key !== null) return key
+  context.addIssue({
+    code: 'custom',
+    message: 'expected a private key of Ed25519, as PEM or JWK, such as `openssl genpkey -algorithm ed25519` makes.',
+  })
+  return z.NEVER
+})
+
 const audit = z.strictObject({
   directory: z.string().min(1).optional(),
   pseudonymKeys: z.array(namedSecret).min(1).optional(),
-  durability: z.literal('written').default('written'),
+  signingKey: auditSigningKey.optional(),
+  durability: z.enum(['written', 'synced']).default('written'),
   onFailure: z.enum(['deny', 'allow']).default('deny'),
-  sinks: z.array(withMethods<AuditSink>('an audit sink', ['write'])).default([]),
+  sinks: z.array(auditSink).default([]),
+  retentionDays: count(36_525).default(2192),
+  localDays: count(36_525).optional(),
+  refusalsPerSecond: count(1_000_000).default(200),
+  reserveBytes: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(67_108_864),
   queryNames: z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'expected a parameter name.' })).default([]),
   onEvent: callback<NonNullable<AuditOptions['onEvent']>>(),
 })

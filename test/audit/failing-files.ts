@@ -9,7 +9,9 @@ export interface FailingFiles extends JournalFiles {
   truncateError: string | null
   openError: string | null
   syncError: string | null
-  readonly calls: { open: number; sync: number; close: number; truncate: number }
+  /** The disk answers no flush before this settles. */
+  hang: Promise<void> | null
+  readonly calls: { open: number; sync: number; flush: number; close: number; truncate: number }
 }
 
 export function failingFiles(): FailingFiles {
@@ -23,7 +25,8 @@ export function failingFiles(): FailingFiles {
     truncateError: null,
     openError: null,
     syncError: null,
-    calls: { open: 0, sync: 0, close: 0, truncate: 0 },
+    hang: null,
+    calls: { open: 0, sync: 0, flush: 0, close: 0, truncate: 0 },
     open(path, flags) {
       files.calls.open += 1
       fail(files.openError)
@@ -45,6 +48,12 @@ export function failingFiles(): FailingFiles {
       files.calls.sync += 1
       fail(files.syncError)
       nodeFiles.sync(file)
+    },
+    async flush(file) {
+      files.calls.flush += 1
+      await files.hang
+      fail(files.syncError)
+      await nodeFiles.flush(file)
     },
     close(file) {
       files.calls.close += 1

@@ -57,6 +57,7 @@ describe('on a live server a recorder', () => {
       gaps: 0,
       listenerErrors: 0,
       sinkErrors: {},
+      sinks: {},
       unattributed: {},
     })
   })

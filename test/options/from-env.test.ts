@@ -26,6 +26,7 @@ const MINTING = {
   HEALTHCLOUD_ISSUER: 'https://issuer.example',
   HEALTHCLOUD_AUDIENCE: 'https://us.example',
 }
+const AUDIT_PEM = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 const MINTED = { issuer: 'https://issuer.example', audience: ['https://us.example'] }
 
 let folder: string
@@ -108,6 +109,11 @@ const GOOD: readonly Good[] = [
     { environment: 'live', keys: { store }, audit: { pseudonymKeys: [{ id: 'p1', secret: SECRET }] } },
   ],
   [
+    'a key that signs checkpoints',
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'live', HEALTHCLOUD_AUDIT_SIGNING_KEY_FILE: writtenFile(AUDIT_PEM) }),
+    { environment: 'live', keys: { store }, audit: { signingKey: AUDIT_PEM.trimEnd() } },
+  ],
+  [
     'empty variables',
     () => ({
       HEALTHCLOUD_ENVIRONMENT: 'test',
@@ -161,11 +167,12 @@ const signingKeys = (list: readonly unknown[]) => ({
   issuing: { ...MINTED, signingKeys: list },
 })
 const withKey = (text: string, more: Env = {}) => ({ ...MINTING, HEALTHCLOUD_SIGNING_KEY: text, ...more })
-const inFile = (text: string): Env => {
+const writtenFile = (text: string): string => {
   const path = join(folder, randomUUID())
   writeFileSync(path, `${text}\n`)
-  return { ...MINTING, HEALTHCLOUD_SIGNING_KEY_FILE: path }
+  return path
 }
+const inFile = (text: string): Env => ({ ...MINTING, HEALTHCLOUD_SIGNING_KEY_FILE: writtenFile(text) })
 const ROTATING = [JWK, { key: PEM, from: '2027-01-01T00:00:00+01:00' }, { key: OTHER_JWK, from: '2027-02-01T00:00Z' }]
 const ROTATED = [
   JWK,
@@ -406,9 +413,9 @@ const BAD: readonly Bad[] = [
     name,
   ]),
   ...['HEALTHCLOUD_AUDIT_SIGNING_KEY', 'HEALTHCLOUD_AUDIT_SIGNING_KEY_FILE'].map((name): Bad => [
-    `${name} in this version`,
-    () => ({ HEALTHCLOUD_ENVIRONMENT: 'live', [name]: CANARY }),
-    'CONFIG_UNSUPPORTED',
+    `${name} that is no key`,
+    () => ({ HEALTHCLOUD_ENVIRONMENT: 'live', [name]: name.endsWith('_FILE') ? writtenFile(CANARY) : CANARY }),
+    'CONFIG_INVALID',
     name,
   ]),
 ]

@@ -24,6 +24,14 @@ const liveWith = (audit: object) => ({ ...live, audit: { ...live.audit, ...audit
 const test0 = { environment: 'test', keys: { store } }
 const withTokens = (more: object) => ({ environment: 'test', tokens: { ...tokens, ...more } })
 
+const ed25519 = generateKeyPairSync('ed25519')
+const AUDIT_KEY = {
+  pem: ed25519.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  jwk: ed25519.privateKey.export({ format: 'jwk' }),
+  public: ed25519.publicKey.export({ format: 'jwk' }),
+}
+const SIEM = { name: 'siem', acks: true, write: async () => undefined }
+
 type Row = readonly [what: string, options: unknown, code: ConfigError['code'], option: string]
 
 const issuing = { issuer: tokens.issuer, audience: tokens.audience, signingKeys: [SIGNING] }
@@ -393,16 +401,47 @@ const ROWS: readonly Row[] = [
     'CONFIG_CONFLICT',
     'audit.pseudonymKeys.1.id',
   ],
-  ['durability synced', liveWith({ durability: 'synced' }), 'CONFIG_UNSUPPORTED', 'audit.durability'],
   ['a durability that does not exist', liveWith({ durability: CANARY }), 'CONFIG_INVALID', 'audit.durability'],
   ...ISSUING_ROWS,
   ['telemetry', { ...test0, telemetry: { meter: CANARY } }, 'CONFIG_UNSUPPORTED', 'telemetry'],
   ...['signingKey', 'retentionDays', 'localDays', 'refusalsPerSecond', 'reserveBytes'].map((name): Row => [
     `audit.${name}`,
     liveWith({ [name]: CANARY }),
-    'CONFIG_UNSUPPORTED',
+    'CONFIG_INVALID',
     `audit.${name}`,
   ]),
+  [
+    'an audit signing key that is public',
+    liveWith({ signingKey: AUDIT_KEY.public }),
+    'CONFIG_INVALID',
+    'audit.signingKey',
+  ],
+  ['an audit signing key of RSA', liveWith({ signingKey: SIGNING }), 'CONFIG_INVALID', 'audit.signingKey'],
+  ['less than six years on a live server', liveWith({ retentionDays: 365 }), 'CONFIG_CONFLICT', 'audit.retentionDays'],
+  ['more days on this disk than anywhere', liveWith({ localDays: 2193 }), 'CONFIG_CONFLICT', 'audit.localDays'],
+  ['fewer days on this disk, and no sink', liveWith({ localDays: 30 }), 'CONFIG_CONFLICT', 'audit.localDays'],
+  [
+    'fewer days on this disk, and a sink that does not keep',
+    liveWith({ localDays: 30, sinks: [{ ...SIEM, required: true }] }),
+    'CONFIG_CONFLICT',
+    'audit.localDays',
+  ],
+  ['two sinks of one name', liveWith({ sinks: [SIEM, { ...SIEM }] }), 'CONFIG_CONFLICT', 'audit.sinks.1'],
+  ['a sink whose name is a path', liveWith({ sinks: [{ ...SIEM, name: '../x' }] }), 'CONFIG_CONFLICT', 'audit.sinks.0'],
+  [
+    'a required sink that does not acknowledge',
+    liveWith({ sinks: [{ ...SIEM, acks: false, required: true }] }),
+    'CONFIG_CONFLICT',
+    'audit.sinks.0',
+  ],
+  [
+    'a sink without a name',
+    liveWith({ sinks: [{ acks: true, write: SIEM.write }] }),
+    'CONFIG_INVALID',
+    'audit.sinks.0',
+  ],
+  ['no refusals at all', liveWith({ refusalsPerSecond: 0 }), 'CONFIG_INVALID', 'audit.refusalsPerSecond'],
+  ['a reserve below nothing', liveWith({ reserveBytes: -1 }), 'CONFIG_INVALID', 'audit.reserveBytes'],
   ['signingKey in the wrong place', { ...test0, signingKey: CANARY }, 'CONFIG_UNKNOWN_OPTION', 'signingKey'],
   ['issuing in the wrong place', liveWith({ issuing: CANARY }), 'CONFIG_UNKNOWN_OPTION', 'audit.issuing'],
   [
@@ -419,12 +458,6 @@ const ROWS: readonly Row[] = [
   ],
   ['a failure mode that does not exist', liveWith({ onFailure: CANARY }), 'CONFIG_INVALID', 'audit.onFailure'],
   ['a sink that is none', liveWith({ sinks: [{ send: CANARY }] }), 'CONFIG_INVALID', 'audit.sinks.0'],
-  [
-    'a sink that acknowledges',
-    liveWith({ sinks: [{ name: 'siem', acks: true, write: async () => undefined }] }),
-    'CONFIG_UNSUPPORTED',
-    'audit.sinks.0',
-  ],
   [
     'a query name with a space',
     liveWith({ queryNames: ['_count', `${CANARY} x`] }),
@@ -504,7 +537,15 @@ describe('good options', () => {
       scopes: {},
       transport: { https: 'required', trustedProxies: 0 },
       failures: { max: 100, windowSeconds: 60 },
-      audit: { durability: 'written', onFailure: 'deny', sinks: [], queryNames: [] },
+      audit: {
+        durability: 'written',
+        onFailure: 'deny',
+        sinks: [],
+        queryNames: [],
+        retentionDays: 2192,
+        refusalsPerSecond: 200,
+        reserveBytes: 67_108_864,
+      },
       service: { name: 'unnamed' },
       docsUrl: 'https://healthcloud.ai/docs/api/authentication',
     })
@@ -514,6 +555,14 @@ describe('good options', () => {
     ['a test server with keys alone', test0],
     ['a test server with tokens alone', withTokens({})],
     ['a live server', live],
+    ['durability synced', liveWith({ durability: 'synced' })],
+    ['an audit signing key as PEM', liveWith({ signingKey: AUDIT_KEY.pem })],
+    ['an audit signing key as JWK', liveWith({ signingKey: AUDIT_KEY.jwk })],
+    ['less than six years on a test server', { ...test0, audit: { retentionDays: 30 } }],
+    [
+      'fewer days on this disk with a sink that keeps the rest',
+      liveWith({ localDays: 30, sinks: [{ ...SIEM, required: true, retains: true }] }),
+    ],
     [
       'optional options given as undefined',
       { ...test0, tokens: undefined, audit: undefined, transport: { https: undefined }, scopes: undefined },

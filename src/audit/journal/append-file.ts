@@ -2,14 +2,18 @@ import {
   closeSync,
   constants,
   existsSync,
+  fdatasync,
   fdatasyncSync,
   fstatSync,
   ftruncateSync,
   mkdirSync,
   openSync,
+  statSync,
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
 
 /** What the journal needs of the file system, so that a test can let it fail. */
 export interface JournalFiles {
@@ -19,10 +23,17 @@ export interface JournalFiles {
   write(file: number, bytes: Uint8Array): number
   truncate(file: number, length: number): void
   size(file: number): number
-  /** Names that the open file has; 0: it was deleted. */
-  links(file: number): number
+  /** The open file is still the one that the path names. */
+  isAt(file: number, path: string): boolean
   sync(file: number): void
+  /** As `sync`, without holding up whoever is served meanwhile. */
+  flush(file: number): Promise<void>
   close(file: number): void
+}
+
+/** Where a file that is there already is to be gone on with. */
+export interface AppendFrom {
+  readonly end: number
 }
 
 /** A file that holds whole lines only. Everything here throws what the file system throws. */
@@ -31,7 +42,13 @@ export interface AppendFile {
   open(): void
   /** All of the line, or nothing of it. After a failure it must be opened anew. */
   append(line: Uint8Array): void
-  /** Throws where the file was deleted: the system takes every line that is written to it, and nobody will ever read one. */
+  /** Bytes of whole lines. */
+  readonly end: number
+  /** Forces what was appended so far to the disk. After a failure the descriptor must not be asked again. */
+  flush(): Promise<void>
+  /** Closes it, and cuts it back to a length that it once had, by a descriptor of its own. */
+  cut(length: number): void
+  /** Throws where the file was deleted or moved away: the system takes every line, and nobody will ever look for one there. */
   mustExist(): void
   /** Forces it to the disk and closes; closed it is in any case. */
   close(): void
@@ -56,22 +73,33 @@ function makeFolder(path: string): void {
   }
 }
 
+const NO_THROW = inheritingNothing({ throwIfNoEntry: false as const })
+
+function isAt(file: number, path: string): boolean {
+  const named = statSync(path, NO_THROW)
+  if (named === undefined) return false
+  const open = fstatSync(file)
+  return named.ino === open.ino && named.dev === open.dev
+}
+
 export const nodeFiles: JournalFiles = Object.freeze({
   makeFolder,
   open: (path: string, flags: number) => openSync(path, flags, FILE_MODE),
   write: (file: number, bytes: Uint8Array) => writeSync(file, bytes),
   truncate: ftruncateSync,
   size: (file: number) => fstatSync(file).size,
-  links: (file: number) => fstatSync(file).nlink,
+  isAt,
   sync: fdatasyncSync,
+  flush: promisify(fdatasync),
   close: closeSync,
 })
 
-export function createAppendFile(path: string, files: JournalFiles): AppendFile {
+/** A new file, or with `from` one that is there. Opens nothing. */
+export function createAppendFile(path: string, files: JournalFiles, from?: AppendFrom): AppendFile {
   let file: number | null = null
-  let created = false
+  let created = from !== undefined
   /** Where the last good line ends. */
-  let end = 0
+  let end = from?.end ?? 0
 
   const release = (): void => {
     const old = file
@@ -105,8 +133,28 @@ export function createAppendFile(path: string, files: JournalFiles): AppendFile 
       end += line.length
     },
     mustExist() {
-      if (file !== null && files.links(file) > 0) return
-      throw Object.assign(new Error('The journal was deleted while it was open.'), { code: 'ENOENT' })
+      if (file !== null && files.isAt(file, path)) return
+      throw Object.assign(new Error('The journal was deleted or moved while it was open.'), { code: 'ENOENT' })
+    },
+    get end() {
+      return end
+    },
+    async flush() {
+      const flushed = file
+      if (flushed === null) throw new Error('The file is not open.')
+      await files.flush(flushed)
+      // Closed meanwhile: its number may have been another file's.
+      if (file !== flushed) throw new Error('The file was closed while it was forced to the disk.')
+    },
+    cut(length: number) {
+      quietly(release)
+      const fresh = files.open(path, APPEND & ~constants.O_CREAT)
+      try {
+        files.truncate(fresh, length)
+        end = length
+      } finally {
+        files.close(fresh)
+      }
     },
     close() {
       try {

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
 
 /** One line of a segment, exactly as it stands there. */
 export interface JournalLine {
@@ -24,7 +25,7 @@ const NEWLINE = 10
 
 /** Writers of a journal, sorted by name. */
 export async function writersIn(directory: string): Promise<readonly string[]> {
-  const entries = await readdir(directory, { withFileTypes: true })
+  const entries = await readdir(directory, inheritingNothing({ withFileTypes: true as const }))
   return entries
     .filter((entry) => entry.isDirectory() && WRITER.test(entry.name))
     .map(({ name }) => name)
@@ -33,7 +34,7 @@ export async function writersIn(directory: string): Promise<readonly string[]> {
 
 /** Numbers of a writer's segments, in their order. */
 export async function segmentsOf(directory: string, writer: string): Promise<readonly number[]> {
-  const entries = await readdir(join(directory, writer), { withFileTypes: true })
+  const entries = await readdir(join(directory, writer), inheritingNothing({ withFileTypes: true as const }))
   return entries
     .filter((entry) => entry.isFile() && SEGMENT.test(entry.name))
     .map(({ name }) => Number.parseInt(name, 10))
@@ -64,7 +65,7 @@ export class EndlessLine extends Error {
 export async function* linesIn(path: string, from = 0): AsyncGenerator<readonly JournalLine[], Tail, undefined> {
   let rest: Buffer = Buffer.alloc(0)
   let offset = from
-  for await (const chunk of createReadStream(path, { start: from }) as AsyncIterable<Buffer>) {
+  for await (const chunk of createReadStream(path, inheritingNothing({ start: from })) as AsyncIterable<Buffer>) {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     const lines: JournalLine[] = []
     let start = 0

@@ -1,22 +1,37 @@
-import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
-import { createAppendFile, nodeFiles, type JournalFiles } from './append-file.ts'
+import type { JournalFiles } from './append-file.ts'
+import { createGroupSync } from './group-sync.ts'
+import { createSegments, type JournalEnd } from './segments.ts'
 
-/** One process's own part of the journal: `<directory>/<writer>/00000001.jsonl`. */
+export type { JournalEnd } from './segments.ts'
+
+/** One process's own part of the journal: `<directory>/<writer>/00000001.jsonl`, and further segments. */
 export interface JournalWriter {
   readonly directory: string
+  readonly writer: string
   /** The file is open and its last append was good. */
   readonly good: boolean
   /** What the last failure said; `null`: none since it was opened. */
   readonly failure: Error | null
+  /** Where the journal ends: its last segment, and the bytes of whole lines in it. */
+  readonly end: JournalEnd
   /** Opens the file, or opens it again after a failure. @throws what the file system throws. Does nothing while all is good. */
   open(): void
   /** As `open`, but at most once a second and without throwing: what a request may cost a broken disk. Gives `good`. */
   probe(): boolean
   /** Appends one line and its newline with one write. `false`: nothing of it is in the file, and the journal is no longer good. */
   append(text: string): boolean
+  /** Resolves with whether all that is appended by now is on the disk; `false` after 2 seconds at the latest. */
+  synced(): Promise<boolean>
   /** Forces what was written to the disk, and closes. @throws what the file system throws; the file is closed all the same. */
   close(): void
+}
+
+export interface JournalOwner {
+  /** Before the first file is opened; what it throws keeps the journal from opening. */
+  claim(): void
+  /** `false`: another process took this one for dead. Nothing may be written any more. */
+  holds(): boolean
 }
 
 export interface JournalSettings {
@@ -25,84 +40,115 @@ export interface JournalSettings {
   readonly writer: string
   readonly clock: Clock
   readonly files?: JournalFiles | undefined
+  /** Whose the writer's folder is. */
+  readonly owner?: JournalOwner | undefined
+  /** Where a journal that is there already goes on; its last segment is whole up to here. */
+  readonly from?: JournalEnd | undefined
+  /** Default 64 MiB. */
+  readonly segmentBytes?: number | undefined
 }
 
-const SEGMENT = '00000001.jsonl'
-const NEWLINE = 10
 const PROBE_EVERY_MS = 1000
-/** A deleted file takes lines as if nothing had happened; looking costs a system call. */
-const LOOK_EVERY_MS = 1000
-/** A line is at most 32 KiB. */
-const BUFFER_BYTES = 65_536
+/** How old a line gets before it is forced to the disk when nobody waits for it. */
+const SYNC_EVERY_MS = 100
+const SYNC_DEADLINE_MS = 2000
 
 /** Opens nothing: that is `open`. */
 export function createJournalWriter(settings: JournalSettings): JournalWriter {
   const { directory, writer, clock } = settings
-  const files = (Object.hasOwn(settings, 'files') ? settings.files : undefined) ?? nodeFiles
   if (!/^[A-Za-z0-9]{1,64}$/.test(writer))
     throw new TypeError('The id of a journal writer is 1 to 64 letters and digits.')
-  const file = createAppendFile(join(directory, writer, SEGMENT), files)
-  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-  let failure: Error | null = null
-  let good = false
+  const segments = createSegments(settings)
+  const state = { failure: null as Error | null, good: false, claimed: false }
   let probedMs = Number.NEGATIVE_INFINITY
-  let lookedMs = Number.NEGATIVE_INFINITY
+  let syncTimer: NodeJS.Timeout | null = null
 
   const attempt = (work: () => void): void => {
     try {
       work()
-      good = true
-      failure = null
+      state.good = true
+      state.failure = null
     } catch (error) {
-      good = false
-      failure = error instanceof Error ? error : new Error('The file system failed.')
+      fail(error)
     }
   }
-
-  const put = (text: string): void => {
-    const now = clock.monotonicMs()
-    if (now - lookedMs >= LOOK_EVERY_MS) {
-      lookedMs = now
-      file.mustExist()
+  const fail = (error: unknown): void => {
+    state.good = false
+    state.failure = error instanceof Error ? error : new Error('The file system failed.')
+  }
+  const openFile = (): void => {
+    if (!state.claimed) settings.owner?.claim()
+    state.claimed = true
+    segments.open(clock.monotonicMs())
+  }
+  const flush = async (): Promise<boolean> => {
+    try {
+      await segments.flush()
+      return true
+    } catch (error) {
+      if (!state.good) return false
+      return mend(error)
     }
-    file.append(lineOf(text, buffer))
+  }
+  /** A second flush of one descriptor can be good although the first has lost what it should have written. */
+  const mend = async (error: unknown): Promise<boolean> => {
+    let whole = false
+    attempt(() => {
+      whole = segments.moveOn(clock.monotonicMs())
+    })
+    if (!state.good) return false
+    try {
+      await segments.flush()
+      return whole && state.good
+    } catch {
+      segments.giveUp()
+      fail(error)
+      return false
+    }
+  }
+  const group = createGroupSync({ flush, deadlineMs: SYNC_DEADLINE_MS })
+  const syncSoon = (): void => {
+    syncTimer ??= setTimeout(() => {
+      syncTimer = null
+      if (state.good) void group.wait()
+    }, SYNC_EVERY_MS).unref()
   }
 
   return Object.freeze({
     directory,
+    writer,
     get good() {
-      return good
+      return state.good
     },
     get failure() {
-      return failure
+      return state.failure
+    },
+    get end() {
+      return segments.end
     },
     open() {
-      if (!good) attempt(() => file.open())
-      if (failure !== null) throw failure
+      if (!state.good) attempt(openFile)
+      if (state.failure !== null) throw state.failure
     },
     probe() {
       const now = clock.monotonicMs()
-      if (good || now - probedMs < PROBE_EVERY_MS) return good
+      if (state.good || now - probedMs < PROBE_EVERY_MS) return state.good
       probedMs = now
-      attempt(() => file.open())
-      return good
+      attempt(openFile)
+      return state.good
     },
     append(text: string) {
-      if (good) attempt(() => put(text))
-      return good
+      if (!state.good) return false
+      attempt(() => segments.append(text, clock.monotonicMs()))
+      if (state.good) syncSoon()
+      return state.good
     },
+    synced: () => (state.good ? group.wait() : Promise.resolve(false)),
     close() {
-      attempt(() => file.close())
-      good = false
-      if (failure !== null) throw failure
+      if (syncTimer !== null) clearTimeout(syncTimer)
+      attempt(() => segments.close())
+      state.good = false
+      if (state.failure !== null) throw state.failure
     },
   })
-}
-
-/** The line in the shared buffer, or in one of its own where it is longer. */
-function lineOf(text: string, buffer: Buffer): Uint8Array {
-  if (text.length * 3 >= buffer.length) return Buffer.from(`${text}\n`)
-  const end = buffer.write(text)
-  buffer[end] = NEWLINE
-  return buffer.subarray(0, end + 1)
 }
