@@ -63,8 +63,8 @@ function leave(exchange: Exchange, found: Found): Verdict {
 
 /** What this guard asks for stands in the event, whether it passes or not. */
 function note(exchange: Exchange, { scopes, phi, kind }: Requirement): void {
-  if (exchange.required.length === 0) exchange.required = scopes
-  else if (scopes.length > 0) exchange.required = [...new Set([...exchange.required, ...scopes])]
+  const more = exchange.required.length === 0 ? scopes : scopes.filter((scope) => !exchange.required.includes(scope))
+  if (more.length > 0) exchange.required = exchange.required.length === 0 ? more : [...exchange.required, ...more]
   if (phi !== null) exchange.phi = phi
   if (kind === 'catch-all') exchange.catchAll = true
 }

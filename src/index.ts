@@ -2,15 +2,18 @@ export type { AuditHandle } from './audit-notes.ts'
 export type {
   AuditAction,
   AuditActor,
+  AuditCheckpoint,
   AuditEvent,
   AuditHttp,
   AuditKind,
   AuditName,
   AuditOutcome,
   AuditPhi,
+  AuditRetention,
+  SystemName,
 } from './audit/event.ts'
-export type { RecorderHealth } from './audit/recorder.ts'
-export type { AuditLine, AuditSink } from './audit/sink.ts'
+export type { RecorderHealth, SinkHealth } from './audit/recorder.ts'
+export type { AuditLine, AuditSink, RejectedEvent, RetryableError } from './audit/sink.ts'
 export { createAuth, type Auth } from './auth.ts'
 export type { Reason } from './decision.ts'
 export {

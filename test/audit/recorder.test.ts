@@ -1,14 +1,17 @@
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createCheckpointSigner } from '../../src/audit/checkpoint.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { readJournal } from '../../src/audit/index.ts'
+import { verifyJournal } from '../../src/audit/journal/verify.ts'
 import { createJournalWriter, type JournalWriter } from '../../src/audit/journal/writer.ts'
-import { createRecorder, type Recorder, type RecorderSettings } from '../../src/audit/recorder.ts'
+import { createRecorder, type Admission, type Recorder, type RecorderSettings } from '../../src/audit/recorder.ts'
 import { draft, memoryRecorder, phi, refusal } from '../fixtures/audit.ts'
 import { failingFiles, type FailingFiles } from './failing-files.ts'
+import { intent } from './written-journal.ts'
 
 let directory = ''
 let files: FailingFiles
@@ -516,4 +519,170 @@ test('createRecorder opens nothing', () => {
     sinks: [],
   })
   expect(files.calls.open).toBe(0)
+})
+
+describe('an intent', () => {
+  const intended = (recorder: Recorder, id: string | null = null) => recorder.intend(intent(), id)
+
+  test('is in the journal when intend returns, and lets the handler run', () => {
+    const { recorder } = live()
+    const admission = intended(recorder)
+    expect(admission).toMatchObject({ ok: true, id: expect.stringMatching(/^[0-9a-f-]{36}$/) })
+    expect(text()).toContain(`{"v":1,"intent":"${(admission as Admission).id}","n":1,`)
+  })
+
+  test.each([
+    ['deny', false],
+    ['allow', true],
+  ] as const)('that cannot be written: with onFailure %s the handler may run: %s', (onFailure, ok) => {
+    const { recorder } = live({ onFailure })
+    files.openError = 'EACCES'
+    expect(intended(recorder)).toEqual({ ok, id: null })
+  })
+
+  test('with durability synced lets the handler run once it is on the disk', async () => {
+    const { recorder } = live({ durability: 'synced' })
+    let answer = () => {}
+    files.hang = new Promise((resolve) => {
+      answer = resolve
+    })
+    let admitted: Admission | null = null
+    const waiting = Promise.resolve(intended(recorder)).then((each) => {
+      admitted = each
+    })
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50)
+    })
+    expect([admitted, text().includes('"intent"')]).toEqual([null, true])
+    answer()
+    await waiting
+    expect(admitted).toMatchObject({ ok: true })
+  })
+
+  test('with durability synced and a disk that says no twice refuses, and the refusal keeps its id', async () => {
+    const { recorder } = live({ durability: 'synced' })
+    await recorder.ready()
+    files.syncError = 'EIO'
+    expect(await intended(recorder)).toEqual({ ok: false, id: expect.any(String) })
+    expect(await intended(recorder)).toMatchObject({ ok: false })
+    files.syncError = null
+    nowMs = 1000
+    expect(await intended(recorder)).toMatchObject({ ok: true })
+  })
+
+  test('is no event: who listens, and who counts, does not see it', () => {
+    const { recorder, events } = live()
+    intended(recorder)
+    expect([events.map(({ name }) => name), recorder.health().journal?.events]).toEqual([['audit.started'], 1])
+  })
+
+  test('of a test server is not written, and every call passes', () => {
+    const { recorder } = memoryRecorder()
+    expect([recorder.intends, recorder.gate()]).toEqual([false, true])
+  })
+})
+
+describe('checkpoints', () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const signer = createCheckpointSigner(privateKey)
+  const signed = (events: readonly AuditEvent[]) => events.filter(({ name }) => name === 'audit.checkpoint')
+
+  test('come after 1,000 events, and as the last line', async () => {
+    const { recorder, events } = live({ signer })
+    for (let n = 0; n < 1500; n += 1) recorder.record(call(`r${n}`))
+    await recorder.close(0)
+    const [first, last, ...more] = signed(events)
+    expect([first?.seq, last?.seq, more]).toEqual([1001, 1504, []])
+    expect(events.slice(-2).map(({ name }) => name)).toEqual(['audit.stopped', 'audit.checkpoint'])
+    const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+    expect(await verifyJournal(directory, { publicKeys: [pem] })).toMatchObject({ ok: true, unanchored: 0 })
+  })
+
+  test('come ten seconds after the first line behind the last one, and not while nothing is written', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval'] })
+    try {
+      const { recorder, events } = live({ signer })
+      await recorder.ready()
+      nowMs = 9_999
+      vi.advanceTimersByTime(1000)
+      expect(signed(events)).toHaveLength(0)
+      nowMs = 10_000
+      vi.advanceTimersByTime(1000)
+      expect(signed(events)).toHaveLength(1)
+      nowMs = 60_000
+      vi.advanceTimersByTime(1000)
+      expect(signed(events)).toHaveLength(1)
+      await recorder.close(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  test('are not written without a key', async () => {
+    const { recorder, events } = live()
+    recorder.record(call('r1'))
+    await recorder.close(0)
+    expect(signed(events)).toEqual([])
+  })
+})
+
+test('a clock that is set back an hour is told of, and neither order nor duration suffers', async () => {
+  let offset = 0
+  const jumping = { now: () => 1_764_000_000_000 + nowMs + offset, monotonicMs: () => nowMs }
+  vi.useFakeTimers({ toFake: ['setInterval'] })
+  try {
+    const { recorder, events } = live({ clock: jumping })
+    await recorder.ready()
+    recorder.record(call('r1'))
+    offset = -3_600_000
+    vi.advanceTimersByTime(1000)
+    recorder.record(call('r2'))
+    expect(names(events)).toEqual(['audit.started', 'r1', 'clock.jump', 'r2'])
+    expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+    expect(events[2]).toMatchObject({ durationMs: 3_600_000, kind: 'system' })
+    vi.advanceTimersByTime(5000)
+    expect(events).toHaveLength(4)
+    await recorder.close(0)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+describe('refusals', () => {
+  const refused = (n: number) =>
+    refusal({
+      requestId: `r${n}`,
+      actor: { kind: 'api-key', org: null, keyId: null, sub: null, jti: null, graceEnds: null, by: null },
+      client: { ip: `203.0.113.${n % 250}`, via: 0 },
+    })
+
+  test('beyond the budget of a second are folded, and a flush closes the folds', async () => {
+    const { recorder, events } = live({ refusalsPerSecond: 10 })
+    for (let n = 0; n < 1000; n += 1) recorder.record(refused(n))
+    expect(events).toHaveLength(11)
+    await recorder.flush()
+    expect(events).toHaveLength(12)
+    expect(events.at(-1)).toMatchObject({ count: 990, client: { ip: '203.0.113.0/24' }, reason: 'key_unknown' })
+  })
+
+  test('are only counted while the disk is short, and a line tells how many; calls that are served are written', async () => {
+    let free = 100
+    const disk = { free: () => free, share: () => 0.5, warn: () => undefined }
+    vi.useFakeTimers({ toFake: ['setInterval'] })
+    try {
+      const { recorder, events } = live({ disk, reserveBytes: 1000 })
+      await recorder.ready()
+      for (let n = 0; n < 5; n += 1) recorder.record(refused(n))
+      recorder.record(call('served'))
+      expect([names(events), recorder.health().gaps]).toEqual([['audit.started', 'served'], 5])
+      vi.advanceTimersByTime(1000)
+      expect(events.at(-1)).toMatchObject({ name: 'audit.gap', count: 5 })
+      free = 1000
+      recorder.record(refused(6))
+      expect(events.at(-1)).toMatchObject({ requestId: 'r6' })
+      await recorder.close(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
 })

@@ -1,13 +1,34 @@
 import { join } from 'node:path'
-import { createAppendFile, nodeFiles, type AppendFile } from './append-file.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { createAppendFile, nodeFiles, type AppendFile, type JournalFiles } from './append-file.ts'
 import { createKeptLines } from './kept-lines.ts'
 import { segmentPath } from './lines.ts'
-import type { JournalSettings } from './writer.ts'
 
 /** Where a journal ends: its last segment, and the bytes of whole lines in it. */
 export interface JournalEnd {
   readonly segment: number
   readonly offset: number
+}
+
+export interface JournalOwner {
+  /** Before the first file is opened; what it throws keeps the journal from opening. */
+  claim(): void
+  /** `false`: another process took this one for dead. Nothing may be written any more. */
+  holds(): boolean
+}
+
+export interface JournalSettings {
+  readonly directory: string
+  /** One path segment, of letters and digits. */
+  readonly writer: string
+  readonly clock: Clock
+  readonly files?: JournalFiles | undefined
+  /** Whose the writer's folder is. */
+  readonly owner?: JournalOwner | undefined
+  /** Where a journal that is there already goes on; its last segment is whole up to here. */
+  readonly from?: JournalEnd | undefined
+  /** Default 64 MiB. */
+  readonly segmentBytes?: number | undefined
 }
 
 /** The files of one writer, one after the other. Everything here throws what the file system throws. */

@@ -1,9 +1,7 @@
-import type { Clock } from '../../lib/clock.ts'
-import type { JournalFiles } from './append-file.ts'
 import { createGroupSync } from './group-sync.ts'
-import { createSegments, type JournalEnd } from './segments.ts'
+import { createSegments, type JournalEnd, type JournalSettings } from './segments.ts'
 
-export type { JournalEnd } from './segments.ts'
+export type { JournalEnd, JournalOwner, JournalSettings } from './segments.ts'
 
 /** One process's own part of the journal: `<directory>/<writer>/00000001.jsonl`, and further segments. */
 export interface JournalWriter {
@@ -25,27 +23,6 @@ export interface JournalWriter {
   synced(): Promise<boolean>
   /** Forces what was written to the disk, and closes. @throws what the file system throws; the file is closed all the same. */
   close(): void
-}
-
-export interface JournalOwner {
-  /** Before the first file is opened; what it throws keeps the journal from opening. */
-  claim(): void
-  /** `false`: another process took this one for dead. Nothing may be written any more. */
-  holds(): boolean
-}
-
-export interface JournalSettings {
-  readonly directory: string
-  /** One path segment, of letters and digits. */
-  readonly writer: string
-  readonly clock: Clock
-  readonly files?: JournalFiles | undefined
-  /** Whose the writer's folder is. */
-  readonly owner?: JournalOwner | undefined
-  /** Where a journal that is there already goes on; its last segment is whole up to here. */
-  readonly from?: JournalEnd | undefined
-  /** Default 64 MiB. */
-  readonly segmentBytes?: number | undefined
 }
 
 const PROBE_EVERY_MS = 1000
