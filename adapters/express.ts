@@ -5,11 +5,13 @@ import {
   isMismatch,
   markGuard,
   markPublic,
+  within,
   type AdapterKit,
   type AuditHandle,
   type AuthenticateOptions,
   type Auth,
   type Call,
+  type Exchange,
   type Place,
   type GuardedRoute,
   type GuardOptions,
@@ -137,8 +139,31 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, next, handle, answer
     answered.add(host)
     answerMismatches(kit, { route, app }, handle)
   }
-  next()
+  if (kit.watches(verdict.exchange)) watchJson(kit, verdict.exchange, call.response)
+  within(call.request, next)
 }
+
+/**
+ * What `res.json` is given, directly or by `res.send(object)`, is shown before Express makes text of it. A wrapper that is
+ * there already is called as it was; later ones call this one.
+ */
+function watchJson(kit: AdapterKit, exchange: Exchange, response: ServerResponse): void {
+  const known = Object.hasOwn(response, 'json') ? jsonOf(response) : null
+  const json = function (this: object, ...values: unknown[]): unknown {
+    // Express 4 takes the status along, before the object or behind it.
+    kit.show(exchange, values.length > 1 && typeof values[0] === 'number' ? values[1] : values[0])
+    // Of now: a sub-application may have changed the prototype.
+    return Reflect.apply(known ?? jsonOf(Object.getPrototypeOf(response)) ?? NOTHING, this, values)
+  }
+  if (known !== null || jsonOf(response) !== null) Reflect.set(response, 'json', json)
+}
+
+function jsonOf(response: object): ((...values: unknown[]) => unknown) | null {
+  const json: unknown = Reflect.get(response, 'json')
+  return typeof json === 'function' ? (json as (...values: unknown[]) => unknown) : null
+}
+
+const NOTHING = (): void => undefined
 
 /** A class: an object with closures in it costs each request several times as much. */
 class ExpressCall implements Call {

@@ -7,6 +7,7 @@ import {
   markGuard,
   markPublic,
   ownStrings,
+  within,
   withoutTrailingSlash,
   type AdapterKit,
   type AuditHandle,
@@ -81,8 +82,16 @@ interface Instance {
   decorate(name: string | symbol, value: unknown): unknown
   hasDecorator(name: string | symbol): boolean
   addHook(name: 'onRequest', hook: FastifyGuard): unknown
+  addHook(name: 'preSerialization', hook: FastifyAnswerHook): unknown
   addHook(name: 'onRoute', hook: (route: FastifyRouteLike) => void): unknown
 }
+
+type FastifyAnswerHook = (
+  request: FastifyRequestLike,
+  reply: FastifyReplyLike,
+  payload: unknown,
+  done: (error: Error | null, payload: unknown) => void,
+) => void
 
 type ErrorHandler = (this: unknown, error: unknown, request: FastifyRequestLike, reply: FastifyReplyLike) => unknown
 
@@ -167,7 +176,8 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, step }: { call: Call
   const { request, reply, done } = step
   if (verdict.kind === 'pass') {
     if (kit.introduce(request, verdict.exchange)) {
-      done()
+      // Fastify keeps the context across the parsing of the body by itself.
+      within(request.raw, done)
       return
     }
     takeOver(reply)
@@ -221,6 +231,7 @@ function pluginOf(adapter: Adapter): FastifyAuthPlugin {
     if (!instance.hasDecorator(adapter.mark)) {
       instance.decorate(adapter.mark, true)
       instance.addHook('onRequest', answerNotFound(adapter))
+      instance.addHook('preSerialization', showAnswer(adapter.kit))
       instance.addHook('onRoute', (route) => answerMismatches(adapter.kit, route))
       watchRoutes(host)
     }
@@ -242,6 +253,15 @@ function answerNotFound(adapter: Adapter): FastifyGuard {
     } else {
       done()
     }
+  }
+}
+
+/** Fastify calls it for objects alone, before it makes text of them. */
+function showAnswer(kit: AdapterKit): FastifyAnswerHook {
+  return (request, _reply, payload, done) => {
+    const exchange = kit.exchangeOf(request.raw as IncomingMessage)
+    if (exchange !== null) kit.show(exchange, payload)
+    done(null, payload)
   }
 }
 

@@ -8,6 +8,7 @@ import {
   markPublic,
   ownStrings,
   passHeaders,
+  within,
   withoutTrailingSlash,
   type AdapterKit,
   type AuditHandle,
@@ -130,15 +131,17 @@ function proceed(kit: AdapterKit, verdict: Verdict, { call, context, next }: Ste
   return Promise.resolve()
 }
 
-/** Koa alone lets a guard see when the handler is done, and what it threw. */
+/** Koa alone lets a guard see when the handler is done, what it has set as body, and what it threw. */
 function follow(
   kit: AdapterKit,
   context: KoaContextLike,
   { verdict, next }: { verdict: Extract<Verdict, { kind: 'pass' }>; next: Step['next'] },
 ): Promise<unknown> {
   const { exchange } = verdict
-  return next().then(
+  const watches = kit.watches(exchange)
+  return within(context.req, next).then(
     () => {
+      if (watches) kit.show(exchange, Reflect.get(context, 'body'))
       exchange.handlerDone = true
     },
     (error: unknown) => {

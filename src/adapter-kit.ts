@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { auditHandle, createNotes, type AuditHandle } from './audit-notes.ts'
+import { bodyPhi } from './audit/phi-body.ts'
+import { handleOf, type AuditHandle } from './audit-notes.ts'
 import { houseOf, type Auth } from './auth.ts'
 import type { Answer } from './decision.ts'
 import { answerTo, deny } from './decision.ts'
@@ -23,11 +24,11 @@ import {
 } from './requirement.ts'
 import { sendAnswer } from './send-answer.ts'
 
-export type { AuditHandle } from './audit-notes.ts'
+export { within, type AuditHandle } from './audit-notes.ts'
 export type { Auth } from './auth.ts'
 export { passHeaders } from './guard.ts'
 export { ownMember } from './lib/own-member.ts'
-export type { Call, Place } from './exchange.ts'
+export type { Call, Exchange, Place } from './exchange.ts'
 export { checkMountMethod, serverOf, type Serve } from './mount.ts'
 export type { ServerCaller, ServerHandler } from './server/handler.ts'
 export type { Verdict } from './guard.ts'
@@ -77,6 +78,15 @@ export interface AdapterKit {
   introduce(target: object, exchange: Exchange): boolean
   /** `null` before a guard, on an anonymous pass, and of a caller who was refused. */
   principalOf(request: IncomingMessage): Principal | null
+  /** The exchange of this auth on the request; `null` where none of its guards has run. */
+  exchangeOf(request: IncomingMessage): Exchange | null
+  /**
+   * True for the first guard of an exchange that asks, where events are wanted: it alone hands over the answer, so that
+   * nothing is looked at twice.
+   */
+  watches(exchange: Exchange): boolean
+  /** Looks at what the handler answers with, before it is serialised. Changes nothing, never throws. */
+  show(exchange: Exchange, body: unknown): void
   /** The handler turned out to serve another organization's data: an answer of ours, and a denial in the event. */
   mismatch(request: IncomingMessage): { exchange: Exchange; answer: Answer } | null
 }
@@ -122,6 +132,13 @@ export function adapterKit(auth: Auth): AdapterKit {
       const exchange = exchangeOf(house, request)
       return exchange === null || exchange.denial !== null ? null : (exchange.identity?.principal ?? null)
     },
+    exchangeOf: (request: IncomingMessage) => exchangeOf(house, request),
+    watches: (exchange: Exchange) => {
+      if (!house.recorder.wanted || exchange.watched) return false
+      exchange.watched = true
+      return true
+    },
+    show: showAnswer,
     mismatch: (request: IncomingMessage) => {
       const exchange = exchangeOf(house, request)
       if (exchange === null || exchange.identity === null) return null
@@ -129,6 +146,19 @@ export function adapterKit(auth: Auth): AdapterKit {
       return { exchange, answer: answerTo(exchange.denial) }
     },
   })
+}
+
+/** Errors show nobody's data, and after the header was sent nothing is shown any more. Text and streams are not parsed. */
+function showAnswer(exchange: Exchange, answer: unknown): void {
+  if (typeof answer !== 'object' || answer === null || !exchange.house.recorder.wanted) return
+  const { response } = exchange.call
+  if (response.headersSent || response.statusCode >= 400) return
+  const body = bodyPhi(answer)
+  if (body === null) return
+  exchange.body = body
+  // The client has left long ago, and the event is written: it is continued.
+  const late = exchange.notes?.late ?? null
+  if (late !== null) for (const id of body.patients) late({ type: 'Patient', id })
 }
 
 /** What `auth.assertOrganization` throws, told from every other error of a handler. */
@@ -162,9 +192,7 @@ function createIntroduction(house: House): (target: object, exchange: Exchange) 
   })
   const audit = accessor(function (this: object): AuditHandle | null {
     const exchange = find(this)
-    if (exchange === null) return null
-    exchange.notes ??= createNotes()
-    return (exchange.handle ??= auditHandle(exchange.notes))
+    return exchange === null ? null : handleOf(exchange)
   })
   return (target, exchange) => {
     try {

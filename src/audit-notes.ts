@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+
 /** What a handler says about the PHI it touches: `req.audit`, `ctx.state.audit`, `request.audit`. */
 export interface AuditHandle {
   /** A resource that is read or changed, as a FHIR reference: `touch('Patient/123')`. */
@@ -51,5 +53,47 @@ export function auditHandle(notes: AuditNotes): AuditHandle {
       }
       notes.purpose = code
     },
+  })
+}
+
+/** What an exchange keeps of its handler's words. */
+export interface Noted {
+  /** `null` as long as nobody has asked for the audit handle. */
+  notes: AuditNotes | null
+  /** Made when it is first asked for. */
+  handle: AuditHandle | null
+}
+
+export function handleOf(exchange: Noted): AuditHandle {
+  exchange.notes ??= createNotes()
+  return (exchange.handle ??= auditHandle(exchange.notes))
+}
+
+/** The request whose handler is running: Node's own object, for it is the same for every `auth` and framework. */
+const underWay = new AsyncLocalStorage<object>()
+
+/** Runs the handler of a guarded call, so that whatever it calls and awaits finds its request. */
+export function within<T>(request: object, work: () => T): T {
+  return underWay.getStore() === request ? work() : underWay.run(request, work)
+}
+
+/**
+ * The handle of the call whose handler is running, for code that is not given its request.
+ * @throws {TypeError} where there is none: a mistake in the program, and what is touched there would stand in no event.
+ */
+export function handleInContext(find: (request: object) => Noted | null): AuditHandle {
+  const handle = (): AuditHandle => {
+    const request = underWay.getStore()
+    const exchange = request === undefined ? null : find(request)
+    if (exchange !== null) return handleOf(exchange)
+    throw new TypeError(
+      'auth.audit was used outside of a request that a guard of this auth has passed. ' +
+        'Guard the route, or call auth.audit from its handler and what that awaits.',
+    )
+  }
+  return Object.freeze({
+    touch: (reference: string) => handle().touch(reference),
+    count: (resources: number) => handle().count(resources),
+    purpose: (code: string) => handle().purpose(code),
   })
 }

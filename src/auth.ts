@@ -1,7 +1,9 @@
+import { handleInContext, type AuditHandle } from './audit-notes.ts'
 import { buildHouse, type Building } from './build-house.ts'
 import { NotReadyError, OrganizationMismatch, StoreCapabilityError } from './errors.ts'
 import type { House } from './house.ts'
 import type { KeyAdmin } from './keys/lifecycle.ts'
+import { exchangeOf } from './open-exchange.ts'
 import type { AuthOptions } from './options/auth-options.ts'
 import { parseOptions } from './options/parse-options.ts'
 import type { Principal } from './principal.ts'
@@ -27,7 +29,11 @@ export interface Auth {
   readonly keys: KeyAdmin
   /** Access tokens: minted for API keys, and revoked one by one. */
   readonly tokens: TokenAdmin
-  readonly audit: {
+  /**
+   * Beside `flush`, the audit handle of the call whose handler is running, for code that is not given the request: it throws
+   * a `TypeError` where there is none.
+   */
+  readonly audit: AuditHandle & {
     /** Every exchange closed so far is in the journal and has reached `onEvent` (on a test server: `onEvent` alone). */
     flush(): Promise<void>
   }
@@ -58,7 +64,10 @@ export function createAuth(options: AuthOptions): Auth {
     verify: (credential: string, context: VerifyContext) => verifyCredential(house, credential, context),
     keys: building.keyAdmin ?? NO_KEYS,
     tokens: createTokenAdmin(house, building.revokeToken),
-    audit: Object.freeze({ flush: () => flush(house) }),
+    audit: Object.freeze({
+      flush: () => flush(house),
+      ...handleInContext((request) => exchangeOf(house, request)),
+    }),
     assertOrganization,
     close: () => (closed ??= close(building)),
   })

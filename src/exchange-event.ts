@@ -1,13 +1,15 @@
 import { patientPhi, type PhiFacts } from './audit/phi.ts'
 import type { AuditActor, AuditDraft, AuditHttp, AuditOutcome } from './audit/event.ts'
+import type { IntentDraft } from './audit/intent.ts'
 import { queryNames } from './audit/query-names.ts'
 import type { Touch } from './audit-notes.ts'
 import type { Denial, Reason } from './decision.ts'
 import { answerTo } from './decision.ts'
 import type { Call, Exchange, Place } from './exchange.ts'
 import { guardRequest } from './guard-request.ts'
+import { ownMember } from './lib/own-member.ts'
 import type { Identity } from './principal.ts'
-import { queryNamesOf } from './request/query.ts'
+import { parseQuery, queryNamesOf } from './request/query.ts'
 import { hasBody, type ResponseEnd } from './response-end.ts'
 
 /** The event of an exchange that is over: built by allow-list from what the guards established and the response's end. */
@@ -15,9 +17,9 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
   const { house, identity, denial, call } = exchange
   const { template, params } = placeOf(call)
   const route = exchange.catchAll ? '*' : template
-  const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, exchange.notes?.touches ?? []))
+  const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, foundBy(exchange, end)))
   return {
-    id: null,
+    id: exchange.intent?.id ?? null,
     kind: 'access',
     name: 'request',
     time: exchange.startedAt,
@@ -26,8 +28,8 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
     action,
     actor: actorOf(identity, denial),
     target: null,
-    scopes: { granted: identity === null ? [] : [...identity.scopes], required: exchange.required },
-    client: { ip: exchange.transport.address, via: exchange.transport.via },
+    scopes: scopesOf(exchange),
+    client: clientOf(exchange),
     http: httpOf(exchange, route, end),
     requestId: exchange.requestId,
     operation: null,
@@ -39,6 +41,39 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
   }
 }
 
+/** What is known of a call before its handler runs, by the same rules as its event. */
+export function intentOf(exchange: Exchange): IntentDraft {
+  const { identity, denial, call, house } = exchange
+  const { template, params } = placeOf(call)
+  const { action, phi } = patientPhi(phiFacts(exchange, { template, params }, NOT_ANSWERED))
+  return {
+    time: exchange.startedAt,
+    action,
+    actor: actorOf(identity, denial),
+    scopes: scopesOf(exchange),
+    client: clientOf(exchange),
+    http: {
+      method: call.request.method ?? '',
+      route: template,
+      query: queryNames(queryNamesOf(call.url), house.queryNames),
+    },
+    requestId: exchange.requestId,
+    // It is one line, whatever is asked for; `patientCount` still tells the number of all.
+    phi: phi === null ? null : { ...phi, patients: phi.patients.slice(0, MAX_INTENT_PATIENTS) },
+  }
+}
+
+/** As many as a line takes for sure: an intent is not split. */
+const MAX_INTENT_PATIENTS = 500
+
+function scopesOf({ identity, required }: Exchange): AuditDraft['scopes'] {
+  return { granted: identity === null ? [] : [...identity.scopes], required }
+}
+
+function clientOf({ transport }: Exchange): AuditDraft['client'] {
+  return { ip: transport.address, via: transport.via }
+}
+
 /** What a handler touches after the event is recorded: an event of its own that names the first. */
 export function continuationOf(
   draft: AuditDraft,
@@ -46,7 +81,7 @@ export function continuationOf(
   late: { touches: readonly Touch[]; n: number; ofId: string },
 ): AuditDraft {
   const { phi } = patientPhi({
-    ...phiFacts(exchange, NOWHERE, late.touches),
+    ...phiFacts(exchange, NOWHERE, { ...NOT_ANSWERED, touches: late.touches }),
     required: [],
     annotation: null,
     resourceCount: null,
@@ -54,6 +89,7 @@ export function continuationOf(
   const { house } = exchange
   return {
     ...draft,
+    id: null,
     durationMs: house.clock.monotonicMs() - exchange.startedMs,
     phi,
     part: { n: late.n, of_id: late.ofId },
@@ -71,7 +107,18 @@ function placeOf(call: Call): Place {
 
 const NOWHERE: Place = { template: '*', params: {} }
 
-function phiFacts(exchange: Exchange, { template, params }: Place, touches: readonly Touch[]): PhiFacts {
+/** What the handler and its answer say. */
+type Found = Pick<PhiFacts, 'touches' | 'body' | 'status'>
+
+const NOT_ANSWERED: Found = Object.freeze({ touches: Object.freeze([]), body: null, status: null })
+
+/** An error shows nobody's data; what its handler has touched before, it has touched. */
+function foundBy({ notes, denial, body }: Exchange, { status }: ResponseEnd): Found {
+  const failed = denial !== null || (status !== null && status >= 400)
+  return { touches: notes?.touches ?? NOT_ANSWERED.touches, body: failed ? null : body, status }
+}
+
+function phiFacts(exchange: Exchange, { template, params }: Place, found: Found): PhiFacts {
   const { house, identity, phi, call } = exchange
   const organization = identity?.organizationId ?? exchange.denial?.actor?.organizationId ?? ''
   return {
@@ -81,8 +128,11 @@ function phiFacts(exchange: Exchange, { template, params }: Place, touches: read
     required: exchange.required,
     annotation:
       phi === null || phi === false ? phi : { type: phi.type, action: phi.action, patient: annotatedPatient(exchange) },
-    touches,
+    ...found,
     resourceCount: exchange.notes?.resourceCount ?? null,
+    ifNoneExist: ownMember(call.request.headers, 'if-none-exist') !== undefined,
+    // Whoever has no identity makes us compute no pseudonyms for as many patients as fit into a URL.
+    query: () => parseQuery(identity === null ? '' : call.url),
     pseudonym: (patientId: string) => house.pseudonym(organization, patientId),
   }
 }

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IntentDraft } from './audit/intent.ts'
 import type { AuditHandle, AuditNotes } from './audit-notes.ts'
+import type { BodyPhi } from './audit/phi-body.ts'
 import type { Denial } from './decision.ts'
 import type { House } from './house.ts'
 import type { Identity } from './principal.ts'
@@ -25,6 +27,12 @@ export interface Call {
   place(): Place
   /** Adds a header to the answer of a call that passes. */
   setHeader(name: string, value: string): void
+}
+
+/** The last intent of a call that is in the journal. */
+export interface WrittenIntent {
+  readonly id: string
+  readonly draft: IntentDraft
 }
 
 /**
@@ -56,10 +64,16 @@ export interface Exchange {
   notes: AuditNotes | null
   /** Made when it is first asked for. */
   handle: AuditHandle | null
+  /** What the answer shows; `null` as long as none was handed over that shows anything. */
+  body: BodyPhi | null
+  /** A guard hands over the answer already: a second one must not look at it again. */
+  watched: boolean
   /** Of another auth on the same request. */
   readonly sibling: Exchange | null
   /** The handler is done, where the framework can tell. */
   handlerDone: boolean
+  /** What the journal knows of the call before its handler runs; `null`: nothing. */
+  intent: WrittenIntent | null
   /** Work for the event alone, after the answer: whose key came over plain HTTP. */
   readonly naming: (() => Promise<Denial>) | null
 }

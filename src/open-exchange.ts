@@ -64,8 +64,11 @@ function openExchange(house: House, call: Call, sibling: Exchange | null): Excha
     catchAll: false,
     notes: null,
     handle: null,
+    body: null,
+    watched: false,
     sibling,
     handlerDone: false,
+    intent: null,
     naming: early?.reason === 'https_required' ? () => nameExposedKey(house, credential, transport.address) : null,
   }
   if (house.recorder.wanted) recordAtEnd(exchange)

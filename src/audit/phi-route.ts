@@ -49,8 +49,13 @@ export function routePhi(route: string, params: Readonly<Record<string, string>>
     patients: shape.patients.length === 0 ? NOBODY : patientsIn(shape.patients, params),
     atPatient: shape.atPatient,
     level: shape.level,
-    fhir: method === 'GET' || method === 'HEAD' ? shape.reading : shape.writing,
+    fhir: fhirOf(shape, method),
   }
+}
+
+function fhirOf({ reading, writing }: RouteShape, method: string): FhirRoute | null {
+  if (method === 'GET' || method === 'HEAD') return reading
+  return writing === BATCH && method !== 'POST' ? null : writing
 }
 
 /** An id that can stand for a patient. */
@@ -112,8 +117,17 @@ function fhirRoute(segments: readonly RouteSegment[], reads: boolean): FhirRoute
   if (operation !== null && /^\$[A-Za-z]/.test(operation)) {
     return Object.freeze({ type, interaction: 'operation', action: 'E', bulk: operation === '$export' })
   }
-  if (type === null) return null
+  if (type === null) return !reads && isBase(segments) ? BATCH : null
   return Object.freeze({ type, ...interactionOf(segments.slice(at + 1), reads), bulk: false })
+}
+
+/** A POST to the base is a batch or a transaction (section 3.1.0.11); its answer says which. */
+const BATCH: FhirRoute = Object.freeze({ type: null, interaction: null, action: 'E', bulk: false })
+
+/** `…/fhir`, with or without the version behind it. */
+function isBase(segments: readonly RouteSegment[]): boolean {
+  const [last, before] = [textOf(segments.at(-1)), textOf(segments.at(-2))]
+  return last !== null && (/^fhir$/i.test(last) || (/^(r4b?|4\.0|4_0)$/i.test(last) && /^fhir$/i.test(before ?? '')))
 }
 
 type FhirInteraction = Pick<FhirRoute, 'interaction' | 'action'>

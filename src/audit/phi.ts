@@ -1,4 +1,6 @@
 import type { AuditAction, AuditPhi } from './event.ts'
+import type { BodyPhi } from './phi-body.ts'
+import { queryPatients, type PhiQuery } from './phi-query.ts'
 import { isPatientId, routePhi, type RoutePhi } from './phi-route.ts'
 
 /** What is known of a call when its event is built. */
@@ -18,6 +20,14 @@ export interface PhiFacts {
   readonly touches: readonly { readonly type: string; readonly id: string }[]
   /** What the handler has counted. */
   readonly resourceCount: number | null
+  /** What the answer shows; `null`: nothing that can be told, or it was an error. */
+  readonly body: BodyPhi | null
+  /** Of the answer; `null`: there is none, or none yet. */
+  readonly status: number | null
+  /** The request says to create only what is not there (`If-None-Exist`). */
+  readonly ifNoneExist: boolean
+  /** The query, which is read on FHIR's routes alone. */
+  query(): PhiQuery
   pseudonym(patientId: string): string
 }
 
@@ -48,36 +58,70 @@ const METHODS: ReadonlyMap<string, { readonly action: AuditAction; readonly inte
 /** Interactions with exactly one resource, where the route ends in its id. */
 const OF_ONE: ReadonlySet<string | null> = new Set(['read', 'vread', 'update', 'patch', 'delete'])
 
-const NO_ROUTE: RoutePhi = Object.freeze({ patients: [], atPatient: false, level: 'unknown', fhir: null })
+const NOBODY: readonly string[] = Object.freeze([])
+const NO_ROUTE: RoutePhi = Object.freeze({ patients: NOBODY, atPatient: false, level: 'unknown', fhir: null })
 
 /**
- * The PHI access pattern of a call: from scope, route, the guard's annotation and what the handler touched. The strongest
- * source wins, weaker ones fill what it leaves open; `docs/audit-events.md` has the table. A handler that touches a patient
- * behind `phi: false` is believed.
+ * The PHI access pattern of a call: from scope, route, the guard's annotation, what the handler touched and what the answer
+ * shows. The strongest source wins, weaker ones fill what it leaves open; `docs/audit-events.md` has the table. A handler that
+ * touches a patient behind `phi: false`, and an answer that shows one there, are believed.
  */
 export function patientPhi(facts: PhiFacts): PhiPattern {
-  const { annotation, touches } = facts
-  if (annotation === false && touches.length === 0) return { action: actionOf(facts.method), phi: null }
-  const route = annotation === false ? NO_ROUTE : routePhi(facts.route, facts.params, facts.method)
-  const scopes = annotation === false ? [] : scopeTypes(facts.required)
-  const types = typesOf(annotation === false ? null : annotation, route, scopes)
+  const { annotation, touches, body } = facts
+  const silent = annotation === false
+  if (silent && touches.length === 0 && (body === null || body.patients.length === 0)) {
+    return { action: methodAction(facts.method), phi: null }
+  }
+  const route = silent ? NO_ROUTE : routePhi(facts.route, facts.params, facts.method)
+  const scopes = silent ? [] : scopeTypes(facts.required)
+  const types = typesOf(silent ? null : annotation, route, scopes)
   const patients = patientsOf(facts, route)
-  const interaction = interactionOf(facts, { route, types })
+  const { action, interaction } = asAnswered(facts, {
+    action: actionOf(facts, route),
+    interaction: interactionOf(facts, { route, types }),
+  })
   return {
-    action: (annotation === false ? null : annotation?.action) ?? route.fhir?.action ?? actionOf(facts.method),
+    action,
     phi: {
       interaction,
-      types: touches.length === 0 ? types : withTouched(types, touches),
+      types: shownTypes(facts, types),
       patients: patients.map((patient) => facts.pseudonym(patient)),
       patientCount: patients.length === 0 ? null : patients.length,
-      resourceCount: facts.resourceCount ?? (isOne(facts, { route, interaction }) ? 1 : null),
-      bulk: route.fhir?.bulk === true || patients.length >= BULK_PATIENTS,
+      resourceCount: resourceCountOf(facts, { route, interaction }),
+      bulk: route.fhir?.bulk === true || patients.length >= BULK_PATIENTS || body?.resourceCount === null,
       attribution: attributionOf(facts, { route, scopes }),
     },
   }
 }
 
-function actionOf(method: string): AuditAction {
+type Access = Pick<PhiPattern, 'action'> & Pick<AuditPhi, 'interaction'>
+
+/**
+ * FHIR R4 sections 3.1.0.4.1 and 3.1.0.8.1: a PUT answered with 201 has created, a conditional create answered with 200 has
+ * found what was there. An action that the guard names stands.
+ */
+function asAnswered({ method, annotation, status, ifNoneExist }: PhiFacts, access: Access): Access {
+  if (annotation !== null && annotation !== false && annotation.action !== undefined) return access
+  if (access.action === 'U' && status === 201 && (method === 'PUT' || method === 'PATCH'))
+    return { action: 'C', interaction: 'create' }
+  if (access.action === 'C' && method === 'POST' && status === 200 && ifNoneExist) {
+    return { action: 'R', interaction: access.interaction === 'create' ? 'read' : access.interaction }
+  }
+  return access
+}
+
+function actionOf({ method, annotation, body }: PhiFacts, route: RoutePhi): AuditAction {
+  const annotated = annotation === null || annotation === false ? undefined : annotation.action
+  if (annotated !== undefined) return annotated
+  return isBatch(body) ? 'E' : (route.fhir?.action ?? methodAction(method))
+}
+
+/** Mixed actions (FHIR R4 section 3.1.0.11): the call as a whole executes. */
+function isBatch(body: BodyPhi | null): body is BodyPhi {
+  return body !== null && body.interaction !== null
+}
+
+function methodAction(method: string): AuditAction {
   if (method === 'GET' || method === 'HEAD') return 'R'
   return METHODS.get(method)?.action ?? 'E'
 }
@@ -99,17 +143,32 @@ function typesOf(
   return route.atPatient && route.patients.length > 0 ? ['Patient'] : []
 }
 
-function withTouched(types: readonly string[], touches: PhiFacts['touches']): readonly string[] {
-  return [...new Set([...types, ...touches.map(({ type }) => type)])].slice(0, MAX_TYPES)
+/** What the answer shows, or else what the weaker sources say; and what the handler has touched beside. */
+function shownTypes({ touches, body }: PhiFacts, types: readonly string[]): readonly string[] {
+  const shown = body === null || body.types.length === 0 ? types : body.types
+  if (touches.length === 0 && shown.length <= MAX_TYPES) return shown
+  return [...new Set([...shown, ...touches.map(({ type }) => type)])].slice(0, MAX_TYPES)
 }
 
 /** Ids, not pseudonyms: each patient counts once. */
-function patientsOf({ annotation, touches }: PhiFacts, route: RoutePhi): readonly string[] {
+function patientsOf({ annotation, touches, body, query }: PhiFacts, route: RoutePhi): readonly string[] {
   const annotated = annotation === false ? null : annotation?.patient
-  if (touches.length === 0) return isPatientId(annotated) ? [annotated] : route.patients
-  const patients = new Set(isPatientId(annotated) ? [annotated] : route.patients)
-  for (const { type, id } of touches) if (type === 'Patient' && isPatientId(id)) patients.add(id)
-  return [...patients]
+  const patients =
+    body !== null && body.patients.length > 0
+      ? body.patients
+      : isPatientId(annotated)
+        ? [annotated]
+        : askedFor(route, query)
+  if (touches.length === 0) return patients
+  const all = new Set(patients)
+  for (const { type, id } of touches) if (type === 'Patient' && isPatientId(id)) all.add(id)
+  return [...all]
+}
+
+/** In the path, and in the parameters of a FHIR search. */
+function askedFor({ patients, fhir }: RoutePhi, query: PhiFacts['query']): readonly string[] {
+  const asked = fhir === null ? NOBODY : queryPatients(query(), fhir.type)
+  return asked.length === 0 ? patients : [...new Set([...patients, ...asked])]
 }
 
 interface Found {
@@ -118,11 +177,13 @@ interface Found {
 }
 
 /** `null` where it cannot be told. What the handler touches says nothing of how the call is made. */
-function interactionOf({ method, annotation }: PhiFacts, { route, types }: Found): string | null {
+function interactionOf({ method, annotation, body }: PhiFacts, { route, types }: Found): string | null {
   const reads = method === 'GET' || method === 'HEAD'
   const action = annotation === false ? undefined : annotation?.action
   if (action !== undefined) return interactionFor(action, { route, types, reads })
-  if (route.fhir !== null && route.fhir.interaction !== null) return route.fhir.interaction
+  if (isBatch(body)) return body.interaction
+  if (route.fhir !== null && (route.fhir.interaction !== null || route.fhir.type === null))
+    return route.fhir.interaction
   if (types.length === 0) return null
   return reads ? readingOf(route, types) : (METHODS.get(method)?.interaction ?? null)
 }
@@ -142,6 +203,14 @@ function readingOf(route: RoutePhi, types: readonly string[]): string | null {
   return route.level === 'instance' || ofPatient ? 'read' : 'search-type'
 }
 
+/** As shown, as counted, or the one that the route ends in, unless the answer is an error. */
+function resourceCountOf(facts: PhiFacts, access: { route: RoutePhi; interaction: string | null }): number | null {
+  const { body, resourceCount, status } = facts
+  if (body !== null) return body.resourceCount ?? resourceCount
+  if (resourceCount !== null) return resourceCount
+  return (status === null || status < 400) && isOne(facts, access) ? 1 : null
+}
+
 function isOne(
   { touches }: PhiFacts,
   { route, interaction }: { route: RoutePhi; interaction: string | null },
@@ -151,9 +220,10 @@ function isOne(
 }
 
 function attributionOf(
-  { annotation, touches }: PhiFacts,
+  { annotation, touches, body }: PhiFacts,
   { route, scopes }: { route: RoutePhi; scopes: readonly string[] },
 ): AuditPhi['attribution'] {
+  if (body !== null) return 'body'
   if (touches.length > 0) return 'handler'
   if (annotation !== null) return 'annotation'
   if (route.patients.length > 0 || route.fhir !== null) return 'route'

@@ -95,7 +95,11 @@ describe('the journal of a process that is gone', () => {
     orphan()
     await look()
     const [interrupted] = await events()
-    expect(interrupted).toMatchObject({ id, http: { route: '/v1/patients/:id' }, scopes: { required: ['read:observations'] } })
+    expect(interrupted).toMatchObject({
+      id,
+      http: { route: '/v1/patients/:id' },
+      scopes: { required: ['read:observations'] },
+    })
     expect(await events()).toHaveLength(2)
   })
 

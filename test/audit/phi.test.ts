@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { AuditPhi } from '../../src/audit/event.ts'
+import type { BodyPhi } from '../../src/audit/phi-body.ts'
 import { patientPhi, type PhiFacts } from '../../src/audit/phi.ts'
 
 function facts(change: Partial<PhiFacts> = {}): PhiFacts {
@@ -11,6 +12,10 @@ function facts(change: Partial<PhiFacts> = {}): PhiFacts {
     annotation: null,
     touches: [],
     resourceCount: null,
+    body: null,
+    status: 200,
+    ifNoneExist: false,
+    query: () => ({}),
     pseudonym: (patient) => `pt_k1_${patient}`,
     ...change,
   }
@@ -221,6 +226,12 @@ describe("a route in FHIR's shape says", () => {
     ['POST', '', '/Patient/_search', {}, 'E', 'search-type', 'Patient', '', null, 'route'],
     ['GET', '', '/Patient/_search', {}, 'E', 'search-type', 'Patient', '', null, 'route'],
     ['GET', '', '/Patient/:id/$everything', id, 'E', 'operation', 'Patient', '7', null, 'route'],
+    ['POST', '', '/fhir', {}, 'E', null, '', '', null, 'route'],
+    ['POST', '', '/v1/fhir/R4', {}, 'E', null, '', '', null, 'route'],
+    ['POST', 'write:patients', '/fhir', {}, 'E', null, 'Patient', '', null, 'route'],
+    ['GET', '', '/fhir', {}, 'R', null, '', '', null, 'none'],
+    ['PUT', '', '/fhir', {}, 'U', null, '', '', null, 'none'],
+    ['POST', '', '/v1/r4', {}, 'C', null, '', '', null, 'none'],
     ['POST', '', '/Observation/$lastn', {}, 'E', 'operation', 'Observation', '', null, 'route'],
     ['GET', '', '/Patient/:id/Observation', id, 'E', 'search-type', 'Observation', '7', null, 'route'],
     ['GET', 'read:patients', '/Patient/:id/Observation', id, 'E', 'search-type', 'Observation', '7', null, 'route'],
@@ -377,5 +388,188 @@ describe('what a handler touches', () => {
 
   test('and only counted attributes nothing', () => {
     expect(patientPhi(facts({ resourceCount: 3 })).phi).toEqual({ ...NONE, resourceCount: 3 })
+  })
+})
+
+describe('the status says', () => {
+  const one = { route: '/Patient/:id', params: { id: '9' } }
+
+  test.each([
+    ['PUT', 200, 'U', 'update'],
+    ['PUT', 201, 'C', 'create'],
+    ['PUT', null, 'U', 'update'],
+    ['PATCH', 201, 'C', 'create'],
+    ['POST', 201, 'C', 'create'],
+    ['POST', 200, 'C', 'create'],
+    ['GET', 201, 'R', 'read'],
+    ['DELETE', 201, 'D', 'delete'],
+  ] as const)('of a %s that is answered with %s: %s, %s', (method, status, action, interaction) => {
+    const pattern = patientPhi(facts({ ...one, method, status }))
+    expect([pattern.action, pattern.phi?.interaction]).toEqual([action, interaction])
+  })
+
+  test.each([
+    ['/Patient', 200, true, 'R', 'read'],
+    ['/Patient', 201, true, 'C', 'create'],
+    ['/Patient', 200, false, 'C', 'create'],
+    ['/Patient/_search', 200, true, 'E', 'search-type'],
+    ['/v1/things', 200, true, 'R', null],
+  ] as const)(
+    'of a POST %s answered with %s, If-None-Exist %s: %s',
+    (route, status, ifNoneExist, action, interaction) => {
+      const pattern = patientPhi(facts({ method: 'POST', route, status, ifNoneExist }))
+      expect([pattern.action, pattern.phi?.interaction]).toEqual([action, interaction])
+    },
+  )
+
+  test('nothing where the guard names the action', () => {
+    const annotation = { type: 'Task', action: 'U', patient: null } as const
+    const pattern = patientPhi(facts({ method: 'PUT', status: 201, annotation, route: '/v1/x' }))
+    expect([pattern.action, pattern.phi?.interaction]).toEqual(['U', 'update'])
+  })
+
+  test.each([401, 404, 500])('of %s that the patient was asked for, and that no resource was shown', (status) => {
+    expect(patientPhi(facts({ ...one, status })).phi).toMatchObject({
+      patients: ['pt_k1_9'],
+      patientCount: 1,
+      resourceCount: null,
+    })
+    expect(patientPhi(facts({ ...one, status, resourceCount: 1 })).phi?.resourceCount).toBe(1)
+  })
+})
+
+describe("the query of a search on FHIR's routes", () => {
+  const asked = (route: string, query: Record<string, string | readonly string[]>) =>
+    patientPhi(facts({ route, params: { id: '7' }, query: () => query })).phi?.patients
+
+  test.each<[string, Record<string, string | readonly string[]>, string[]]>([
+    ['/Observation', { patient: '1' }, ['1']],
+    ['/Observation', { patient: 'Patient/1' }, ['1']],
+    ['/Observation', { patient: 'https://a.example/fhir/Patient/1' }, ['1']],
+    ['/Observation', { patient: 'Patient/1/_history/2' }, ['1']],
+    ['/Observation', { patient: '1,Patient/2,https://a.example/Patient/3' }, ['1', '2', '3']],
+    ['/Observation', { patient: ['1,2', '2'], subject: 'Patient/4' }, ['1', '2', '4']],
+    ['/Observation', { 'subject:Patient': '1', 'patient:Patient': '2' }, ['2', '1']],
+    ['/Coverage', { beneficiary: 'Patient/1' }, ['1']],
+    ['/Observation/_search', { patient: '1' }, ['1']],
+    ['/Observation', { subject: 'Group/1' }, []],
+    ['/Observation', { subject: 'https://a.example/Group/1,2' }, ['2']],
+    ['/Observation', { 'patient.name': 'Doe', 'patient:identifier': 'a|1', name: 'Doe', performer: '1' }, []],
+    ['/Observation', { patient: 'http://mrn|1' }, []],
+    ['/Observation', { patient: ['', ',', ' '] }, []],
+    ['/Observation', { patient: 'x'.repeat(257) }, []],
+    ['/Observation', { _id: '1' }, []],
+    ['/Patient', { _id: '1,2' }, ['1', '2']],
+    ['/Patient/:id', {}, ['7']],
+    ['/Patient/:id/Observation', { patient: '7,8' }, ['7', '8']],
+    ['/Observation/$lastn', { patient: '1' }, ['1']],
+    ['/v1/patients/:id', { patient: '1' }, ['7']],
+    ['/v1/observations', { patient: '1' }, []],
+  ])('%s?%j names %j', (route, query, patients) => {
+    expect(asked(route, query)).toEqual(patients.map((each) => `pt_k1_${each}`))
+  })
+
+  test('is not read elsewhere', () => {
+    const query = () => {
+      throw new Error('read')
+    }
+    expect(patientPhi(facts({ required: ['read:patients'], route: '/v1/patients', query })).phi?.patients).toEqual([])
+  })
+
+  test('is not read from a prototype', () => {
+    const query = JSON.parse('{"subject":"1"}') as Record<string, string>
+    Object.setPrototypeOf(query, { patient: '2' })
+    expect(asked('/Observation', query)).toEqual(['pt_k1_1'])
+  })
+
+  test('fills what guard and answer leave open, and no more', () => {
+    const search = { route: '/Observation', query: () => ({ patient: '1' }) }
+    const annotation = { type: 'Observation', action: undefined, patient: '2' }
+    expect(patientPhi(facts({ ...search, annotation })).phi?.patients).toEqual(['pt_k1_2'])
+    expect(patientPhi(facts({ ...search, body: shown({ patients: ['3'] }) })).phi?.patients).toEqual(['pt_k1_3'])
+    expect(patientPhi(facts({ ...search, body: shown({ patients: [] }) })).phi?.patients).toEqual(['pt_k1_1'])
+  })
+})
+
+function shown(change: Partial<BodyPhi> = {}): BodyPhi {
+  return { types: ['Observation'], patients: ['3', '4'], resourceCount: 5, interaction: null, ...change }
+}
+
+describe('what the answer shows', () => {
+  const search = { required: ['read:patients'], route: '/v1/patients/:id/chart', params: { id: '7' } }
+
+  test('is stronger than scope, route and annotation', () => {
+    const whole = {
+      types: ['Observation'],
+      patients: ['pt_k1_3', 'pt_k1_4'],
+      patientCount: 2,
+      resourceCount: 5,
+      bulk: false,
+      attribution: 'body',
+    }
+    const annotation = { type: 'Condition', action: undefined, patient: '8' }
+    expect(patientPhi(facts({ ...search, body: shown() })).phi).toEqual({ ...whole, interaction: 'read' })
+    expect(patientPhi(facts({ ...search, annotation, body: shown() })).phi).toEqual({
+      ...whole,
+      interaction: 'search-type',
+    })
+    expect(patientPhi(facts({ body: shown() })).phi).toEqual({ ...whole, interaction: null })
+  })
+
+  test('leaves to weaker sources what it does not tell', () => {
+    const body = shown({ types: [], patients: [], resourceCount: 0 })
+    expect(patientPhi(facts({ ...search, body })).phi).toEqual({
+      interaction: 'read',
+      types: ['Patient'],
+      patients: ['pt_k1_7'],
+      patientCount: 1,
+      resourceCount: 0,
+      bulk: false,
+      attribution: 'body',
+    })
+  })
+
+  test('does not hide what the handler has touched beside', () => {
+    const touches = [
+      { type: 'Patient', id: '9' },
+      { type: 'Patient', id: '3' },
+      { type: 'Condition', id: '1' },
+    ]
+    expect(patientPhi(facts({ ...search, touches, resourceCount: 99, body: shown() })).phi).toMatchObject({
+      types: ['Observation', 'Patient', 'Condition'],
+      patients: ['pt_k1_3', 'pt_k1_4', 'pt_k1_9'],
+      patientCount: 3,
+      resourceCount: 5,
+      attribution: 'body',
+    })
+  })
+
+  test('of a batch or transaction is an execution, whatever the route says', () => {
+    for (const interaction of ['batch', 'transaction'] as const) {
+      const pattern = patientPhi(facts({ method: 'POST', route: '/v1/import', body: shown({ interaction }) }))
+      expect([pattern.action, pattern.phi?.interaction]).toEqual(['E', interaction])
+    }
+  })
+
+  test('too much to count is counted by the handler, or not at all, and bulk', () => {
+    const body = shown({ resourceCount: null })
+    expect(patientPhi(facts({ body })).phi).toMatchObject({ resourceCount: null, bulk: true })
+    expect(patientPhi(facts({ body, resourceCount: 9 })).phi).toMatchObject({ resourceCount: 9, bulk: true })
+  })
+
+  test('is believed where the route was declared to have no PHI, if it shows a patient', () => {
+    const silent = { ...search, annotation: false } as const
+    expect(patientPhi(facts({ ...silent, body: shown() })).phi).toMatchObject({
+      interaction: null,
+      types: ['Observation'],
+      patients: ['pt_k1_3', 'pt_k1_4'],
+      attribution: 'body',
+    })
+    expect(patientPhi(facts({ ...silent, body: shown({ types: ['ValueSet'], patients: [] }) })).phi).toBeNull()
+  })
+
+  test('is named by at most 32 types', () => {
+    const types = Array.from({ length: 40 }, (_, index) => `Type${index}`)
+    expect(patientPhi(facts({ body: shown({ types }) })).phi?.types).toEqual(types.slice(0, 32))
   })
 })
