@@ -37,6 +37,7 @@ const LONG = [
   'test/cli/{engines,issuing-docs}.test.ts',
   'test/server/two-issuers.test.ts',
   'test/request/limiter-redis.test.ts',
+  'test/sinks/{nats,postgres,suite}.test.ts',
 ]
 
 export default defineConfig({

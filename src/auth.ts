@@ -9,6 +9,7 @@ import { parseOptions } from './options/parse-options.ts'
 import type { Principal } from './principal.ts'
 import type { AuthHealth } from './health.ts'
 import { healthOf } from './health.ts'
+import { meterFrom } from './telemetry.ts'
 import { createTokenAdmin, type TokenAdmin } from './token-admin.ts'
 import { verifyCredential, type CredentialVerdict, type VerifyContext } from './verify-credential.ts'
 
@@ -55,8 +56,11 @@ export function houseOf(auth: Auth): House | undefined {
  * @throws {ConfigError} on a mistake in the options, naming the option and the remedy.
  */
 export function createAuth(options: AuthOptions): Auth {
-  const building = buildHouse(parseOptions(options))
+  const parsed = parseOptions(options)
+  const building = buildHouse(parsed)
   const { house } = building
+  const meter = parsed.telemetry?.meter
+  const unmeter = meter === undefined ? null : meterFrom(meter, () => house.recorder.health().metrics)
   let closed: Promise<void> | null = null
   const auth: Auth = Object.freeze({
     ready: () => ready(building),
@@ -69,7 +73,10 @@ export function createAuth(options: AuthOptions): Auth {
       ...handleInContext((request) => exchangeOf(house, request)),
     }),
     assertOrganization,
-    close: () => (closed ??= close(building)),
+    close: () => {
+      closed ??= close(building).finally(() => unmeter?.())
+      return closed
+    },
   })
   houses.set(auth, house)
   return auth

@@ -6,7 +6,10 @@ import { createDiskSpace } from './audit/journal/disk-space.ts'
 import { ownWriter } from './audit/journal/owner.ts'
 import { createJournalWriter } from './audit/journal/writer.ts'
 import { createAdoption } from './audit/orphans.ts'
+import { createAuditMetrics } from './audit/metrics.ts'
 import { createRecorder, type Recorder } from './audit/recorder.ts'
+import { createRetention } from './audit/retention.ts'
+import type { AuditSink } from './audit/sink.ts'
 import { randomHex } from './lib/ids.ts'
 import type { ParsedOptions } from './options/parsed-options.ts'
 
@@ -18,14 +21,15 @@ export function buildRecorder(options: ParsedOptions): Recorder {
     service: serviceOf(options),
     signer: audit.signingKey === undefined ? null : createCheckpointSigner(audit.signingKey),
   }
-  const settings = { ...parts, environment, clock, ...audit, onEvent: audit.onEvent ?? null }
+  const metrics = createAuditMetrics()
+  const settings = { ...parts, metrics, environment, clock, ...audit, onEvent: audit.onEvent ?? null }
   const { directory } = audit
   if (environment === 'test' || directory === undefined) return createRecorder({ ...settings, journal: null })
   const caretaker = buildCaretaker(options, directory, parts)
   const { writer } = parts
   return createRecorder({
     ...settings,
-    journal: createJournalWriter({ directory, writer, clock, owner: caretaker }),
+    journal: createJournalWriter({ directory, writer, clock, owner: caretaker, observe: metrics }),
     caretaker,
     disk: createDiskSpace({ directory, clock }),
   })
@@ -41,16 +45,21 @@ function buildCaretaker({ environment, audit, clock }: ParsedOptions, directory:
   const { writer } = parts
   const sinks = audit.sinks.filter(({ acks }) => acks)
   const localDays = audit.localDays ?? audit.retentionDays
+  const retention = createRetention({ ...parts, directory, clock, localDays })
   return createCaretaker({
     directory,
     writer,
     sinks,
-    adoption: createAdoption({ ...parts, directory, environment, clock }),
+    adoption: createAdoption({ ...parts, directory, environment, clock, required: namesOfRequired(sinks) }),
     own: () => ownWriter(directory, writer),
-    retire: () => Promise.resolve(void localDays),
+    retire: ({ append }) => retention.retire(sinks, append),
   })
 }
 
 function serviceOf({ service: { name, version, instance } }: ParsedOptions): AuditEvent['service'] {
   return { name, version: version ?? null, instance: instance ?? `${hostname()}:${process.pid}` }
+}
+
+function namesOfRequired(sinks: readonly AuditSink[]): readonly string[] {
+  return sinks.filter(({ required }) => required === true).map(({ name }) => name)
 }

@@ -12,6 +12,7 @@ export type {
   AuditRetention,
   SystemName,
 } from './audit/event.ts'
+export type { AuditMetricName, AuditNews, AuditSample, AuditSnapshot, AuditStage } from './audit/metrics.ts'
 export type { RecorderHealth, SinkHealth } from './audit/recorder.ts'
 export type { AuditLine, AuditSink, RejectedEvent, RetryableError } from './audit/sink.ts'
 export { createAuth, type Auth } from './auth.ts'
@@ -55,6 +56,7 @@ export type {
   PrivateSigningKey,
   ServiceOptions,
   SigningKey,
+  TelemetryOptions,
   TokensOptions,
   TransportOptions,
 } from './options/auth-options.ts'
@@ -79,6 +81,7 @@ export {
 } from './scopes.ts'
 export { memoryKeyStore } from './stores/memory.ts'
 export type { KeySetHealth } from './tokens/key-set.ts'
+export type { InstrumentOptions, ObservedFigures, TelemetryMeter } from './telemetry.ts'
 export type { TokenAdmin } from './token-admin.ts'
 export type { RevokeToken } from './token-request.ts'
 export type { CredentialVerdict as Verdict, VerifyContext } from './verify-credential.ts'

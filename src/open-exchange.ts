@@ -112,11 +112,19 @@ function recordAtEnd(exchange: Exchange): void {
   const ticket = house.tracker.opened()
   onResponseEnd(call.request, call.response, (end) => {
     ticket.closed()
-    settled(exchange, end)
-      .then(() => record(exchange, end))
-      .catch(warnLost)
-      .finally(ticket.recorded)
+    const waiting = settled(exchange, end)
+    if (waiting === null) finish(exchange, end, ticket)
+    else void waiting.then(() => finish(exchange, end, ticket))
   })
+}
+
+function finish(exchange: Exchange, end: ResponseEnd, { recorded }: { recorded(): void }): void {
+  try {
+    record(exchange, end)
+  } catch (error) {
+    warnLost(error)
+  }
+  recorded()
 }
 
 /** A defect of ours must not end the host's process; nor may it pass unseen. */
@@ -128,10 +136,22 @@ function warnLost(error: unknown): void {
   })
 }
 
+/** What the event waits for; `null`: nothing, as after nearly every call. Never rejects. */
+function settled(exchange: Exchange, end: ResponseEnd): Promise<void> | null {
+  if (exchange.naming !== null) return named(exchange, exchange.naming)
+  return end.full || exchange.denial !== null ? null : handlerDone(exchange)
+}
+
+async function named(exchange: Exchange, naming: () => Promise<Denial>): Promise<void> {
+  try {
+    exchange.denial = await naming()
+  } catch (error) {
+    warnLost(error)
+  }
+}
+
 /** A handler goes on after its client has left; what it still touches belongs into the event. */
-async function settled(exchange: Exchange, end: ResponseEnd): Promise<void> {
-  if (exchange.naming !== null) exchange.denial = await exchange.naming()
-  if (end.full || exchange.denial !== null) return
+async function handlerDone(exchange: Exchange): Promise<void> {
   const { response } = exchange.call
   const deadline = performance.now() + HANDLER_GRACE_MS
   while (!exchange.handlerDone && !response.writableEnded && performance.now() < deadline) {

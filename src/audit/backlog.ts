@@ -33,8 +33,8 @@ export const SERVED: ReadonlySet<Reason | null> = new Set<Reason | null>([
   'process_interrupted',
 ])
 
-/** Calls that were served are what the journal is for. Refusals are counted: a flood of them would drown the rest. */
-export function createBacklog(): Backlog {
+/** `onLost` is told of each call that stands in no event. Calls that were served are what the journal is for. Refusals are counted: a flood of them would drown the rest. */
+export function createBacklog(onLost: (count: number) => void = () => undefined): Backlog {
   let held: AuditDraft[] = []
   let room = MAX_HELD
   let gaps = 0
@@ -42,6 +42,7 @@ export function createBacklog(): Backlog {
   const lose = (count: number): void => {
     gaps += count
     untold += count
+    onLost(count)
   }
   return Object.freeze({
     get size() {

@@ -2,6 +2,7 @@ import { createCourier, type Courier, type CourierState } from './courier.ts'
 import type { AuditDraft } from './event.ts'
 import type { Owner } from './journal/owner.ts'
 import type { JournalOwner } from './journal/writer.ts'
+import type { AuditMetrics } from './metrics.ts'
 import type { Adoption, Orphan } from './orphans.ts'
 import type { AuditLine, AuditSink } from './sink.ts'
 
@@ -25,6 +26,7 @@ export interface CaretakersRecorder {
   deliver(line: AuditLine): void
   /** Resolves with whether the event is in this process's journal, and on the disk. */
   append(draft: AuditDraft): Promise<boolean>
+  readonly metrics: Pick<AuditMetrics, 'failed' | 'deadLetters'>
 }
 
 export interface CaretakerSettings {
@@ -51,20 +53,28 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
   let owner: Owner | null = null
   let seconds = 0
 
+  const courierOf = (sink: AuditSink, of: string): Courier =>
+    createCourier({
+      directory,
+      writer: of,
+      sink,
+      onDead: (count) => recorder?.metrics.deadLetters(sink.name, count),
+    })
   const carry = async (orphan: Orphan): Promise<void> => {
-    const its = sinks.map((sink) => createCourier({ directory, writer: orphan.writer, sink }))
+    const its = sinks.map((sink) => courierOf(sink, orphan.writer))
     for (const each of its) others.add(each)
     const taken = await Promise.all(its.map((each) => each.finish()))
     for (const each of its) others.delete(each)
     if (taken.every(Boolean)) orphan.owner.release()
   }
+  const failed = (stage: 'adoption' | 'retention') => () => recorder?.metrics.failed(stage)
   const adopt = oneAtATime(async () => {
     if (recorder === null) return
     for (const orphan of await adoption.look(recorder.deliver)) void carry(orphan)
-  })
+  }, failed('adoption'))
   const retire = oneAtATime(async () => {
     if (recorder !== null) await settings.retire(recorder)
-  })
+  }, failed('retention'))
 
   return Object.freeze({
     claim() {
@@ -72,8 +82,9 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
     },
     holds: () => owner === null || owner.holds(),
     async start(of: CaretakersRecorder) {
-      if (recorder === null) for (const sink of sinks) couriers.push(createCourier({ directory, writer, sink }))
+      const isFirst = recorder === null
       recorder = of
+      if (isFirst) for (const sink of sinks) couriers.push(courierOf(sink, writer))
       await adopt()
       void retire()
     },
@@ -96,12 +107,12 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
   })
 }
 
-/** A second call while one is under way is that one; a failure is left to the next. */
-function oneAtATime(work: () => Promise<void>): () => Promise<void> {
+/** A second call while one is under way is that one; a failure is counted, and left to the next. */
+function oneAtATime(work: () => Promise<void>, failed: () => void): () => Promise<void> {
   let running: Promise<void> | null = null
   return () => {
     running ??= work()
-      .catch(() => undefined)
+      .catch(failed)
       .finally(() => {
         running = null
       })

@@ -33,6 +33,8 @@ export interface IntentPlace extends Pick<EventPlace, 'id' | 'env' | 'writer' | 
 const MAX_TEXT_BYTES = 1024
 const MAX_LIST_BYTES = 2048
 const MAX_TYPES = 32
+/** Quotes and comma. */
+const AROUND_TEXT = 3
 /** A UTF-16 unit becomes at most an escape of six characters. */
 const UNIT_BYTES = 6
 
@@ -190,18 +192,21 @@ function fit(text: string): string {
 }
 
 function fitList(list: readonly string[]): readonly string[] {
+  let most = 4
+  for (const text of list) most += text.length * UNIT_BYTES + AROUND_TEXT
+  return Object.freeze(most <= MAX_TEXT_BYTES ? list.slice() : fitted(list))
+}
+
+function fitted(list: readonly string[]): string[] {
   const kept: string[] = []
   let bytes = 4
   for (const each of list) {
     const text = fit(each)
-    bytes += (text.length * UNIT_BYTES <= 64 ? text.length * UNIT_BYTES : bytesOf(text)) + 3
-    if (bytes > MAX_LIST_BYTES) {
-      kept.push('*')
-      break
-    }
+    bytes += bytesOf(text) + AROUND_TEXT
+    if (bytes > MAX_LIST_BYTES) return [...kept, '*']
     kept.push(text)
   }
-  return Object.freeze(kept)
+  return kept
 }
 
 /** As JSON, without the quotes. */

@@ -35,6 +35,8 @@ export interface CourierSettings {
   readonly directory: string
   readonly writer: string
   readonly sink: AuditSink
+  /** So many events went to the dead-letter file. */
+  readonly onDead?: ((count: number) => void) | undefined
   /** Between 0 and 1, for the back-off. Default `Math.random`. */
   readonly random?: (() => number) | undefined
 }
@@ -48,7 +50,8 @@ const WRITE_DEADLINE_MS = 60_000
 /** Lines of one turn of the event loop, and a little more, go together. */
 const GATHER_MS = 20
 
-export function createCourier({ directory, writer, sink, random = Math.random }: CourierSettings): Courier {
+export function createCourier(settings: CourierSettings): Courier {
+  const { directory, writer, sink, random = Math.random, onDead } = settings
   const folder = join(directory, writer)
   const stop = new AbortController()
   const bell = createBell()
@@ -64,7 +67,10 @@ export function createCourier({ directory, writer, sink, random = Math.random }:
       const reason = rejected.get(event.id)
       return reason === undefined ? [] : [{ reason, text }]
     })
-    if (letters.length > 0) await keepDeadLetters(folder, sink.name, letters)
+    if (letters.length > 0) {
+      await keepDeadLetters(folder, sink.name, letters)
+      onDead?.(letters.length)
+    }
     await saveCursor(folder, sink.name, next)
     cursor = next
     const last = lines.at(-1)

@@ -21,6 +21,8 @@ export interface EventLog {
   lose(count: number): void
   /** Once a second. */
   tick(): void
+  /** For how long there have been lines that no checkpoint signs; `null`: there are none to sign them. */
+  uncheckedMs(): number | null
   /** `null`: not now; kept, or lost and counted. */
   record(draft: AuditDraft): AuditEvent | null
   /** @throws what keeps the journal from being written. */
@@ -72,6 +74,7 @@ export function createPassingLog(chain: Chain, deliver: (line: AuditLine) => voi
       gaps += count
     },
     tick: () => undefined,
+    uncheckedMs: () => null,
     record: (draft: AuditDraft) => (closed ? null : writeParts(chain, draft, write)),
     ready: () => undefined,
     settle: () => undefined,
@@ -98,6 +101,7 @@ export function createClosedLog(): EventLog {
     synced: () => Promise.resolve(false),
     lose,
     tick: () => undefined,
+    uncheckedMs: () => null,
     record: (draft: AuditDraft) => {
       lose(draft.count)
       return null

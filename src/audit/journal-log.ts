@@ -6,6 +6,7 @@ import type { AuditDraft, AuditEvent } from './event.ts'
 import { writeParts, type EventLog } from './event-log.ts'
 import type { IntentDraft } from './intent.ts'
 import type { JournalWriter } from './journal/writer.ts'
+import type { AuditMetrics } from './metrics.ts'
 import { createOutage } from './outage.ts'
 import type { AuditLine } from './sink.ts'
 import { systemDraft } from './system-draft.ts'
@@ -19,6 +20,7 @@ export interface JournalLogSettings {
   readonly deliver: (line: AuditLine) => void
   /** Called once when the journal can no longer be written, and again only after it could be. */
   readonly announce: (failure: Error | null) => void
+  readonly metrics: AuditMetrics
 }
 
 const CHECKPOINT_EVENTS = 1000
@@ -29,10 +31,17 @@ const CHECKPOINT_MS = 10_000
  * order, and written as soon as it can be again.
  */
 export function createJournalLog(settings: JournalLogSettings): EventLog {
-  const { chain, journal, clock, deliver } = settings
-  const backlog = createBacklog()
+  const { chain, journal, clock, deliver, metrics } = settings
+  const backlog = createBacklog(metrics.lost)
   const pages = createPages(settings, backlog)
-  const outage = createOutage(settings.announce)
+  const outage = createOutage({
+    announce: (failure) => {
+      metrics.failed('append')
+      metrics.degraded()
+      settings.announce(failure)
+    },
+    over: metrics.recovered,
+  })
   const watch = createClockWatch(clock)
   let state: 'new' | 'used' | 'closed' = 'new'
 
@@ -100,6 +109,7 @@ export function createJournalLog(settings: JournalLogSettings): EventLog {
       return id
     },
     synced: () => journal.synced(),
+    uncheckedMs: () => (settings.checkpoints ? pages.uncheckedMs() : null),
     record: (draft: AuditDraft) => (writable() ? put(draft) : backlog.hold(draft)),
     lose: (count: number) => backlog.lose(count),
     ready: reopen,
@@ -134,14 +144,20 @@ interface Pages {
 }
 
 function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
-  const { chain, journal, clock, checkpoints } = settings
+  const { chain, journal, clock, checkpoints, metrics } = settings
   let started = false
   let checked = 0
   let uncheckedSinceMs: number | null = null
+  const written = (text: string): boolean => {
+    const from = performance.now()
+    const good = journal.append(text)
+    metrics.appended((performance.now() - from) / 1000)
+    return good
+  }
   const append = (draft: AuditDraft, lines: AuditLine[]): AuditLine | null => {
     if (!journal.good) return null
     const line = chain.next(draft)
-    if (!journal.append(line.text)) return null
+    if (!written(line.text)) return null
     chain.add(line)
     lines.push(line)
     uncheckedSinceMs ??= clock.monotonicMs()
@@ -163,7 +179,7 @@ function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
     tell,
     intend(draft: IntentDraft, known: string | null) {
       const line = chain.nextIntent(draft, known)
-      if (!journal.append(line.text)) return null
+      if (!written(line.text)) return null
       chain.addIntent(line)
       uncheckedSinceMs ??= clock.monotonicMs()
       return line.id

@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import type { Environment } from '../principal.ts'
 import { createChain, type Chain } from './chain.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
 import type { AuditDraft, AuditEvent } from './event.ts'
 import type { AuditIntent } from './intent.ts'
+import { hasCursor } from './journal/cursor.ts'
 import { writersIn } from './journal/lines.ts'
 import { followOwner, hasOwner, type Owner } from './journal/owner.ts'
 import { readLeftover, type Leftover } from './journal/recover.ts'
@@ -19,6 +21,8 @@ export interface OrphanSettings {
   readonly service: AuditEvent['service']
   readonly clock: Clock
   readonly signer: CheckpointSigner | null
+  /** Names of the sinks that must get every event that is here. */
+  readonly required: readonly string[]
 }
 
 /** A journal that nobody writes any more: its events may still be owed to sinks, until the owner lets go of it. */
@@ -42,9 +46,12 @@ export function createAdoption(settings: OrphanSettings): Adoption {
   /** Followed, but not ended yet. */
   const pending = new Map<string, Owner>()
 
+  /** Unfinished; or finished, and of no use to a required sink that was added later. */
+  const isOwed = (writer: string): boolean =>
+    hasOwner(directory, writer) || settings.required.some((sink) => !hasCursor(join(directory, writer), sink))
   const follow = async (): Promise<void> => {
     for (const writer of await writersIn(directory)) {
-      if (writer === settings.writer || pending.has(writer) || !hasOwner(directory, writer)) continue
+      if (writer === settings.writer || pending.has(writer) || !isOwed(writer)) continue
       const owner = followOwner(directory, writer)
       if (owner !== null) pending.set(writer, owner)
     }

@@ -1,6 +1,5 @@
 /** One announcement an outage, and a timer that looks whether it is over. */
 export interface Outage {
-  readonly begun: boolean
   begin(failure: Error | null, retry: () => void): void
   end(): void
 }
@@ -8,20 +7,24 @@ export interface Outage {
 /** A server without traffic recovers, too. */
 const RETRY_MS = 1000
 
-export function createOutage(announce: (failure: Error | null) => void): Outage {
+export interface OutageSettings {
+  announce(failure: Error | null): void
+  over(): void
+}
+
+export function createOutage({ announce, over }: OutageSettings): Outage {
   let timer: NodeJS.Timeout | null = null
   return Object.freeze({
-    get begun() {
-      return timer !== null
-    },
     begin(failure: Error | null, retry: () => void) {
       if (timer !== null) return
       timer = setInterval(retry, RETRY_MS).unref()
       announce(failure)
     },
     end() {
-      if (timer !== null) clearInterval(timer)
+      if (timer === null) return
+      clearInterval(timer)
       timer = null
+      over()
     },
   })
 }

@@ -7,12 +7,14 @@ import type { CheckpointSigner } from './checkpoint.ts'
 import { createDelivery, type EventListener } from './delivery.ts'
 import type { AuditDraft, AuditEvent } from './event.ts'
 import { createClosedLog, createPassingLog, type EventLog } from './event-log.ts'
-import { createFolds, isRefusal } from './folds.ts'
 import type { IntentDraft } from './intent.ts'
 import { createJournalLog } from './journal-log.ts'
 import type { DiskSpace } from './journal/disk-space.ts'
 import type { JournalWriter } from './journal/writer.ts'
+import { createAuditMetrics, type AuditMetrics, type AuditSnapshot } from './metrics.ts'
+import { createRefusals } from './refusals.ts'
 import type { AuditLine, AuditSink } from './sink.ts'
+import { sinkHealth, type SinkHealth } from './sink-health.ts'
 
 /** The one door to the journal and the sinks. */
 export interface Recorder {
@@ -58,6 +60,8 @@ export interface Admission {
   readonly id: string | null
 }
 
+export type { SinkHealth } from './sink-health.ts'
+
 export interface RecorderHealth {
   /** `null` where no journal is kept (a test server). */
   readonly journal: { readonly directory: string; readonly writable: boolean; readonly events: number } | null
@@ -71,17 +75,8 @@ export interface RecorderHealth {
   readonly sinks: Readonly<Record<string, SinkHealth>>
   /** Calls by route template that nothing attributes. */
   readonly unattributed: Readonly<Record<string, number>>
-}
-
-export interface SinkHealth {
-  /** Events that it has not taken yet, and for how long the oldest of them has waited, in seconds, at most. */
-  readonly lagEvents: number
-  readonly lagSeconds: number
-  /** Attempts that failed, and events that it will never take (in the dead-letter file), since this process began. */
-  readonly failures: number
-  readonly dead: number
-  /** The last attempt failed. */
-  readonly failing: boolean
+  /** Every figure of the audit, as a meter gets it (`telemetry.meter`). */
+  readonly metrics: AuditSnapshot
 }
 
 export interface RecorderSettings {
@@ -106,6 +101,8 @@ export interface RecorderSettings {
   readonly reserveBytes?: number | undefined
   readonly onEvent: EventListener | null
   readonly sinks: readonly AuditSink[]
+  /** Counts; default its own. */
+  readonly metrics?: AuditMetrics | undefined
   /** Makes the ids of events; default UUIDv7. */
   readonly newId?: ((nowMs: number) => string) | undefined
 }
@@ -121,15 +118,18 @@ const MAX_ROUTES = 1000
 export function createRecorder(settings: RecorderSettings): Recorder {
   const { environment, onFailure, onEvent, sinks, clock } = settings
   const { caretaker = null, disk = null, durability = 'written' } = own(settings)
+  const metrics = own(settings).metrics ?? createAuditMetrics()
   const delivery = createDelivery(onEvent, sinks)
-  const log = createLog(settings, deliver)
-  const refusals = createRefusals(own(settings), log)
+  const log = createLog({ ...settings, metrics }, deliver)
+  const { refusalsPerSecond, reserveBytes } = own(settings)
+  const refusals = createRefusals({ clock, disk, refusalsPerSecond, reserveBytes }, log)
   const unattributed = new Map<string, number>()
   const wanted = environment === 'live' || onEvent !== null || sinks.some(({ acks }) => !acks)
   let begun: Promise<void> | null = null
   let timer: NodeJS.Timeout | null = null
 
   function deliver(line: AuditLine): void {
+    metrics.event(line.event)
     delivery.deliver(line)
     caretaker?.wake()
   }
@@ -142,13 +142,37 @@ export function createRecorder(settings: RecorderSettings): Recorder {
   }
   const begin = (): Promise<void> => {
     timer ??= setInterval(second, 1000).unref()
-    begun ??= caretaker?.start({ deliver, append }) ?? Promise.resolve()
+    begun ??= caretaker?.start({ deliver, append, metrics }) ?? Promise.resolve()
     return begun
+  }
+  const admission = (ok: boolean, id: string | null): Admission => {
+    if (!ok) metrics.refused()
+    return { ok, id }
   }
   const open = (): boolean => {
     const good = log.writable()
     if (good && begun === null) void begin()
     return good
+  }
+
+  const health = (): RecorderHealth => {
+    const facts = {
+      gaps: log.gaps,
+      sinks: sinkHealth(caretaker?.sinks() ?? {}, { events: log.length, now: clock.now() }),
+      unattributed: Object.fromEntries(unattributed),
+    }
+    const unchecked = log.uncheckedMs()
+    return {
+      ...facts,
+      journal: log.journal === null ? null : { ...log.journal, events: log.length },
+      listenerErrors: delivery.listenerErrors,
+      sinkErrors: delivery.sinkErrors,
+      metrics: metrics.snapshot({
+        ...facts,
+        freeBytes: disk?.free() ?? null,
+        checkpointAgeSeconds: unchecked === null ? null : unchecked / 1000,
+      }),
+    }
   }
 
   return Object.freeze({
@@ -157,9 +181,9 @@ export function createRecorder(settings: RecorderSettings): Recorder {
     gate: () => open() || onFailure === 'allow',
     intend(draft: IntentDraft, known: string | null) {
       const id = open() ? log.intend(draft, known) : null
-      if (id === null) return { ok: onFailure === 'allow', id: known }
-      if (durability === 'written') return { ok: true, id }
-      return log.synced().then((good) => ({ ok: good || onFailure === 'allow', id }))
+      if (id === null) return admission(onFailure === 'allow', known)
+      if (durability === 'written') return admission(true, id)
+      return log.synced().then((good) => admission(good || onFailure === 'allow', id))
     },
     record(draft: AuditDraft) {
       if (!wanted) return null
@@ -184,14 +208,7 @@ export function createRecorder(settings: RecorderSettings): Recorder {
       log.ready()
       if (environment === 'live') await settledWithin(begin(), ADOPTION_DEADLINE_MS)
     },
-    health: () => ({
-      journal: log.journal === null ? null : { ...log.journal, events: log.length },
-      gaps: log.gaps,
-      listenerErrors: delivery.listenerErrors,
-      sinkErrors: delivery.sinkErrors,
-      sinks: sinkHealth(caretaker, { events: log.length, now: clock.now() }),
-      unattributed: Object.fromEntries(unattributed),
-    }),
+    health,
     async close(deadlineMs: number) {
       if (timer !== null) clearInterval(timer)
       refusals.end()
@@ -206,62 +223,23 @@ function own(settings: RecorderSettings): RecorderSettings {
   return Object.assign(Object.create(null), settings) as RecorderSettings
 }
 
-interface Refusals {
-  /** The draft if it is to be written now; `null`: it was folded, or is only counted. */
-  take(draft: AuditDraft): AuditDraft | null
-  /** Writes the folds whose second is over. */
-  due(): void
-  /** Writes all folds. */
-  end(): void
-}
-
-/** Refusals cost the caller nothing, and so must cost the journal little. */
-function createRefusals(settings: RecorderSettings, log: EventLog): Refusals {
-  const { clock, refusalsPerSecond = 200, disk = null, reserveBytes = 0 } = settings
-  const folds = createFolds({ perSecond: refusalsPerSecond, clock })
-  const write = (drafts: readonly AuditDraft[]): void => {
-    for (const draft of drafts) log.record(draft)
-  }
-  return {
-    take(draft) {
-      if (!isRefusal(draft)) return draft
-      if (disk !== null && (disk.free() ?? reserveBytes) < reserveBytes) {
-        log.lose(draft.count)
-        return null
-      }
-      write(folds.due())
-      return folds.take(draft)
-    },
-    due: () => write(folds.due()),
-    end: () => write(folds.all()),
-  }
-}
-
-function sinkHealth(
-  caretaker: Caretaker | null,
-  { events, now }: { events: number; now: number },
-): RecorderHealth['sinks'] {
-  const states = Object.entries(caretaker?.sinks() ?? {})
-  return Object.fromEntries(
-    states.map(([name, { seq, recorded, failures, dead, failing }]) => {
-      const lagEvents = Math.max(0, events - seq)
-      const since = recorded === null ? now : Date.parse(recorded)
-      return [
-        name,
-        { lagEvents, lagSeconds: lagEvents === 0 ? 0 : Math.max(0, (now - since) / 1000), failures, dead, failing },
-      ]
-    }),
-  )
-}
-
 function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => void): EventLog {
-  const { environment, service, writer, clock, journal, newId, signer = null } = own(settings)
+  const {
+    environment,
+    service,
+    writer,
+    clock,
+    journal,
+    newId,
+    signer = null,
+    metrics = createAuditMetrics(),
+  } = own(settings)
   const live = environment === 'live'
   const chain = createChain({ environment, service, writer, clock, linked: live, newId, signer })
   if (!live) return createPassingLog(chain, deliver)
   if (journal === null) return createClosedLog()
   const announce = (failure: Error | null): void => warn(settings, failure)
-  return createJournalLog({ chain, journal, clock, deliver, announce, checkpoints: signer !== null })
+  return createJournalLog({ chain, journal, clock, deliver, announce, checkpoints: signer !== null, metrics })
 }
 
 /** The code of the system's error says what is wrong; its message may hold paths. */

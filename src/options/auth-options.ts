@@ -1,3 +1,4 @@
+import type { TelemetryMeter } from '../telemetry.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import type { AuditSink } from '../audit/sink.ts'
 import type { KeyRecord, KeyStore } from '../keys/store.ts'
@@ -185,6 +186,12 @@ export interface ServiceOptions {
   readonly instance?: string | undefined
 }
 
+/** Objects of the OpenTelemetry API (1.x), handed in: nothing of it is imported. */
+export interface TelemetryOptions {
+  /** Gets every figure of the audit as observable instruments, named as in `health().audit.metrics`. */
+  readonly meter?: TelemetryMeter | undefined
+}
+
 /** The options of `createAuth`. Values in the docs are defaults; an unknown or misspelt option is refused. */
 export interface AuthOptions {
   /** The only environment whose credentials this server takes. */
@@ -198,6 +205,7 @@ export interface AuthOptions {
   readonly failures?: FailuresOptions | undefined
   readonly audit?: AuditOptions | undefined
   readonly service?: ServiceOptions | undefined
+  readonly telemetry?: TelemetryOptions | undefined
   /** Instants and durations, for tests. Deadlines of I/O are real timers all the same. */
   readonly clock?: Clock | undefined
   /** `docsUrl` in every answer: an http or https URL. Default: the documented page. */

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { AuditSink } from '../audit/sink.ts'
 import type { KeyStore } from '../keys/store.ts'
+import type { TelemetryMeter } from '../telemetry.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Environment } from '../principal.ts'
 import type { ScopeInfo } from '../scopes.ts'
@@ -88,6 +89,7 @@ export interface ParsedOptions {
     readonly version?: string | undefined
     readonly instance?: string | undefined
   }
+  readonly telemetry?: { readonly meter?: TelemetryMeter | undefined } | undefined
   readonly clock: Clock
   readonly docsUrl: string
 }

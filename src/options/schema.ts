@@ -7,6 +7,7 @@ import { systemClock, type Clock } from '../lib/clock.ts'
 import { ownMember } from '../lib/own-member.ts'
 import { isScopeToken } from '../scopes.ts'
 import { isBadSigningKey, loadSigningKey } from '../tokens/signing-keys.ts'
+import type { TelemetryMeter } from '../telemetry.ts'
 import type { AuditOptions, FailureLimiter, KeysOptions } from './auth-options.ts'
 import type { ParsedOptions } from './parsed-options.ts'
 
@@ -208,6 +209,16 @@ export const optionsSchema: z.ZodType<ParsedOptions> = z.strictObject({
   failures: failures.prefault(nothing),
   audit: audit.prefault(nothing),
   service: service.prefault(nothing),
+  telemetry: z
+    .strictObject({
+      meter: withMethods<TelemetryMeter>('an OpenTelemetry meter', [
+        'createObservableCounter',
+        'createObservableGauge',
+        'addBatchObservableCallback',
+        'removeBatchObservableCallback',
+      ]).optional(),
+    })
+    .optional(),
   clock: withMethods<Clock>('a clock', ['now', 'monotonicMs']).default(() => systemClock),
   docsUrl: z.url({ protocol: /^https?$/ }).default(DOCS_URL),
 })

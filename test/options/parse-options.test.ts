@@ -403,7 +403,8 @@ const ROWS: readonly Row[] = [
   ],
   ['a durability that does not exist', liveWith({ durability: CANARY }), 'CONFIG_INVALID', 'audit.durability'],
   ...ISSUING_ROWS,
-  ['telemetry', { ...test0, telemetry: { meter: CANARY } }, 'CONFIG_UNSUPPORTED', 'telemetry'],
+  ['a tracer', { ...test0, telemetry: { tracer: CANARY } }, 'CONFIG_UNSUPPORTED', 'telemetry.tracer'],
+  ['a meter that is none', { ...test0, telemetry: { meter: CANARY } }, 'CONFIG_INVALID', 'telemetry.meter'],
   ...['signingKey', 'retentionDays', 'localDays', 'refusalsPerSecond', 'reserveBytes'].map((name): Row => [
     `audit.${name}`,
     liveWith({ [name]: CANARY }),

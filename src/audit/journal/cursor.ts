@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
@@ -39,6 +40,11 @@ export async function saveCursor(folder: string, sink: string, { segment, offset
     await file.close()
   }
   await rename(`${path}.new`, path)
+}
+
+/** The sink has taken something of this writer, or at least was offered it. */
+export function hasCursor(folder: string, sink: string): boolean {
+  return existsSync(pathOf(folder, sink))
 }
 
 function pathOf(folder: string, sink: string): string {

@@ -27,6 +27,8 @@ export interface JournalSettings {
   readonly owner?: JournalOwner | undefined
   /** Where a journal that is there already goes on; its last segment is whole up to here. */
   readonly from?: JournalEnd | undefined
+  /** Told of each flush: how long it took, or that it failed. */
+  readonly observe?: { flushed(seconds: number): void; failed(stage: 'fsync'): void } | undefined
   /** Default 64 MiB. */
   readonly segmentBytes?: number | undefined
 }

@@ -59,10 +59,13 @@ export function createJournalWriter(settings: JournalSettings): JournalWriter {
     segments.open(clock.monotonicMs())
   }
   const flush = async (): Promise<boolean> => {
+    const from = performance.now()
     try {
       await segments.flush()
+      settings.observe?.flushed((performance.now() - from) / 1000)
       return true
     } catch (error) {
+      settings.observe?.failed('fsync')
       if (!state.good) return false
       return mend(error)
     }
