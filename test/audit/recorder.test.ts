@@ -61,6 +61,7 @@ describe('on a live server a recorder', () => {
       listenerErrors: 0,
       sinkErrors: {},
       sinks: {},
+      metrics: expect.objectContaining({ hc_audit_events_total: [] }),
       unattributed: {},
     })
   })

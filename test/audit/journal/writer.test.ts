@@ -166,7 +166,7 @@ describe('a write that fails', () => {
 
   test('on a device that is really full', () => {
     const clock = { now: () => 0, monotonicMs: () => 0 }
-    const full = { ...nodeFiles, open: () => openSync('/dev/full', 'a') }
+    const full = { ...nodeFiles, open: () => openSync('/dev/full', 'a'), isAt: () => true }
     const journal = createJournalWriter({ directory, writer: 'w2', clock, files: full })
     journal.open()
     expect(journal.append('{}')).toBe(false)
