@@ -172,6 +172,9 @@ const auditSigningKey = z.unknown().transform((value, context) => {
   return z.NEVER
 })
 
+/** 1 TiB. */
+const MAX_RESERVE_BYTES = 1_099_511_627_776
+
 const audit = z.strictObject({
   directory: z.string().min(1).optional(),
   pseudonymKeys: z.array(namedSecret).min(1).optional(),
@@ -182,7 +185,7 @@ const audit = z.strictObject({
   retentionDays: count(36_525).default(2192),
   localDays: count(36_525).optional(),
   refusalsPerSecond: count(1_000_000).default(200),
-  reserveBytes: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(67_108_864),
+  reserveBytes: z.int().min(0).max(MAX_RESERVE_BYTES).default(67_108_864),
   queryNames: z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'expected a parameter name.' })).default([]),
   onEvent: callback<NonNullable<AuditOptions['onEvent']>>(),
 })

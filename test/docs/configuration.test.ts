@@ -28,6 +28,7 @@ const GROUPS: readonly (readonly [prefix: string, type: string])[] = [
   ['failures.', 'FailuresOptions'],
   ['audit.', 'AuditOptions'],
   ['service.', 'ServiceOptions'],
+  ['telemetry.', 'TelemetryOptions'],
 ]
 
 function membersOf(type: string): readonly string[] {
