@@ -67,7 +67,27 @@ export function intentOf(exchange: Exchange): IntentDraft {
 const MAX_INTENT_PATIENTS = 500
 
 function scopesOf({ identity, required }: Exchange): AuditDraft['scopes'] {
-  return { granted: identity === null ? [] : [...identity.scopes], required }
+  return { granted: identity === null ? [] : listOf(identity.scopes), required }
+}
+
+/** Identities share their sets of scopes, and live longer than calls. */
+const lists = new WeakMap<ReadonlySet<string>, readonly string[]>()
+
+function listOf(scopes: ReadonlySet<string>): readonly string[] {
+  const known = lists.get(scopes)
+  if (known !== undefined) return known
+  const list = Object.freeze([...scopes])
+  lists.set(scopes, list)
+  return list
+}
+
+/** Intent and event of a call name the same patient; an HMAC costs more than all else in them. */
+function pseudonymIn(exchange: Exchange, organization: string, patientId: string): string {
+  const { named } = exchange
+  if (named !== null && named.patientId === patientId && named.organization === organization) return named.pseudonym
+  const pseudonym = exchange.house.pseudonym(organization, patientId)
+  exchange.named = { organization, patientId, pseudonym }
+  return pseudonym
 }
 
 function clientOf({ transport }: Exchange): AuditDraft['client'] {
@@ -119,10 +139,11 @@ function foundBy({ notes, denial, body }: Exchange, { status }: ResponseEnd): Fo
 }
 
 function phiFacts(exchange: Exchange, { template, params }: Place, found: Found): PhiFacts {
-  const { house, identity, phi, call } = exchange
+  const { identity, phi, call } = exchange
   const organization = identity?.organizationId ?? exchange.denial?.actor?.organizationId ?? ''
+  const { method = '' } = call.request
   return {
-    method: call.request.method ?? '',
+    method,
     route: template,
     params,
     required: exchange.required,
@@ -130,10 +151,10 @@ function phiFacts(exchange: Exchange, { template, params }: Place, found: Found)
       phi === null || phi === false ? phi : { type: phi.type, action: phi.action, patient: annotatedPatient(exchange) },
     ...found,
     resourceCount: exchange.notes?.resourceCount ?? null,
-    ifNoneExist: ownMember(call.request.headers, 'if-none-exist') !== undefined,
+    ifNoneExist: method === 'POST' && ownMember(call.request.headers, 'if-none-exist') !== undefined,
     // Whoever has no identity makes us compute no pseudonyms for as many patients as fit into a URL.
     query: () => parseQuery(identity === null ? '' : call.url),
-    pseudonym: (patientId: string) => house.pseudonym(organization, patientId),
+    pseudonym: (patientId: string) => pseudonymIn(exchange, organization, patientId),
   }
 }
 

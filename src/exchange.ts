@@ -72,6 +72,8 @@ export interface Exchange {
   readonly sibling: Exchange | null
   /** The handler is done, where the framework can tell. */
   handlerDone: boolean
+  /** The patient who was named last, and how; `null`: none so far. */
+  named: { readonly organization: string; readonly patientId: string; readonly pseudonym: string } | null
   /** What the journal knows of the call before its handler runs; `null`: nothing. */
   intent: WrittenIntent | null
   /** Work for the event alone, after the answer: whose key came over plain HTTP. */

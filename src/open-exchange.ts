@@ -69,6 +69,7 @@ function openExchange(house: House, call: Call, sibling: Exchange | null): Excha
     sibling,
     handlerDone: false,
     intent: null,
+    named: null,
     naming: early?.reason === 'https_required' ? () => nameExposedKey(house, credential, transport.address) : null,
   }
   if (house.recorder.wanted) recordAtEnd(exchange)
