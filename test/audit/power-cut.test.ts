@@ -114,6 +114,6 @@ test('with durability synced a power cut loses no call that was let in, whatever
         rmSync(directory, { recursive: true })
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 150 },
   )
 })
