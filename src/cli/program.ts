@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addAuditCommands } from './audit-commands.ts'
 import type { ExitCode } from './command-error.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { addKeyCommands } from './key-commands.ts'
@@ -23,7 +24,7 @@ export interface Outlet {
 /** Each group of commands adds itself. */
 export function createProgram(shell: Shell, { out, err, end }: Outlet): Command {
   const program = new Command('hc-auth')
-    .description('API keys and tokens of @healthcloud/auth, and a look at its configuration')
+    .description('API keys, tokens and the audit journal of @healthcloud/auth, and a look at its\nconfiguration')
     .version(packageVersion())
     .exitOverride()
     .configureOutput({
@@ -38,6 +39,7 @@ export function createProgram(shell: Shell, { out, err, end }: Outlet): Command 
     .addHelpText('after', AFTER)
   addKeyCommands(program, shell)
   addTokenCommands(program, shell)
+  addAuditCommands(program, shell, end)
   addDoctorCommand(program, shell, end)
   return program
 }

@@ -78,6 +78,8 @@ describe('a summary', () => {
     expect(keyOf(one)?.patients).toEqual({ count: 10, mean: 1.25, countIsExact: false, meanIsExact: true })
     const all = summaryOf([many(SINCE - WEEK, 11), many(SINCE, 3)], { caps: { patients: 12 } })
     expect(keyOf(all)?.patients).toEqual({ count: 1, mean: 1.375, countIsExact: false, meanIsExact: true })
+    const before = summaryOf([many(SINCE - WEEK, 11), many(SINCE, 10)], { caps: { patientsEach: 10 } })
+    expect(keyOf(before)?.patients).toEqual({ count: 10, mean: 1.25, countIsExact: true, meanIsExact: false })
     // Only what is left out makes it inexact.
     expect(keyOf(summaryOf([many(SINCE, 10), many(SINCE, 10)], { caps: { patients: 10 } }))?.patients).toMatchObject({
       count: 10,
@@ -139,6 +141,13 @@ describe('a summary', () => {
     expect(unusual([...usual, rare, eventOf({ time: at(SINCE + 5 * HOUR), count: 900 })])?.count).toBe(0)
     expect(unusual([...usual.slice(0, 99), ...night])).toEqual({ count: null, mean: null, hours: [] })
     expect(unusual([...usual, ...night], SINCE - 1.9 * WEEK)).toEqual({ count: null, mean: null, hours: [] })
+  })
+
+  test('takes no account of the hours of a week of which the journal holds a part', () => {
+    const calls = (ms: number, count: number) => eventOf({ time: at(ms), count })
+    const events = [calls(SINCE - 2.2 * WEEK, 50), calls(SINCE - WEEK, 99), calls(SINCE + HOUR, 1)]
+    const hours = (begins: number) => keyOf(summaryOf(events, { begins }))?.unusualHours.count
+    expect([hours(SINCE - 2.5 * WEEK), hours(SINCE - 3 * WEEK)]).toEqual([null, 1])
   })
 
   test('an hour that is rarely used counts as unusual, and its mean says how rarely', () => {

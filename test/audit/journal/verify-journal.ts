@@ -46,6 +46,65 @@ const PHI = {
   attribution: 'route',
 }
 
+/** Members in the order of the contract; what is `null` here and not there is filled in. */
+const EVENT = {
+  v: 1,
+  id: null,
+  kind: 'access',
+  name: 'request',
+  time: TIME,
+  recorded: TIME,
+  durationMs: 12.4,
+  outcome: 'success',
+  reason: null,
+  action: 'R',
+  actor: ACTOR,
+  target: null,
+  env: 'live',
+  scopes: SCOPES,
+  client: { ip: '203.0.113.7', via: 0 },
+  http: { method: 'GET', route: '/v1/patients/:id', status: 200, query: ['_count'], bytes: 812 },
+  requestId: null,
+  operation: null,
+  purpose: null,
+  phi: PHI,
+  delivered: 'full',
+  count: 1,
+  part: null,
+  service: { name: 'records', version: null, instance: 'host:1' },
+  writer: null,
+  seq: null,
+  prev: null,
+}
+const SYSTEM = {
+  kind: 'system',
+  durationMs: 0,
+  action: 'E',
+  actor: NOBODY,
+  scopes: { granted: [], required: [] },
+  client: { ip: null, via: 0 },
+  http: null,
+  requestId: null,
+  phi: null,
+  delivered: null,
+}
+const INTENT = {
+  v: 1,
+  intent: null,
+  n: null,
+  time: TIME,
+  action: 'R',
+  actor: ACTOR,
+  env: 'live',
+  scopes: SCOPES,
+  client: { ip: '203.0.113.7', via: 0 },
+  http: { method: 'GET', route: '/v1/patients/:id', query: ['_count'] },
+  requestId: null,
+  phi: PHI,
+  writer: null,
+  prev: null,
+}
+
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 export function sealOf(
@@ -71,29 +130,9 @@ export function handWriter(writer: string, keys: typeof KEYS | null = KEYS): Han
   }
   const event = (change: object = {}): string => {
     seq += 1
-    return add({
-      ...{ v: 1, id: newId(), kind: 'access', name: 'request', time: TIME, recorded: TIME, durationMs: 12.4 },
-      ...{ outcome: 'success', reason: null, action: 'R', actor: ACTOR, target: null, env: 'live', scopes: SCOPES },
-      client: { ip: '203.0.113.7', via: 0 },
-      http: { method: 'GET', route: '/v1/patients/:id', status: 200, query: ['_count'], bytes: 812 },
-      ...{
-        requestId: `req_é😀_${seq}`,
-        operation: null,
-        purpose: null,
-        phi: PHI,
-        delivered: 'full',
-        count: 1,
-        part: null,
-      },
-      service: { name: 'records', version: null, instance: 'host:1' },
-      ...{ writer, seq, prev: prev(), ...change },
-    })
+    return add({ ...EVENT, id: newId(), requestId: `req_é😀_${seq}`, writer, seq, prev: prev(), ...change })
   }
-  const system = (name: string, change: object = {}): string =>
-    event({
-      ...{ kind: 'system', name, durationMs: 0, action: 'E', actor: NOBODY, scopes: { granted: [], required: [] } },
-      ...{ client: { ip: null, via: 0 }, http: null, requestId: null, phi: null, delivered: null, ...change },
-    })
+  const system = (name: string, change: object = {}): string => event({ ...SYSTEM, name, ...change })
   const checkpoint = (change: object = {}): string => {
     const text = `hc-audit-checkpoint/1\n${writer}\n${seq + 1}\n${TIME}\n${prev() ?? ''}\n`
     const line = system('audit.checkpoint', keys === null ? change : { checkpoint: sealOf(text, keys), ...change })
@@ -108,12 +147,7 @@ export function handWriter(writer: string, keys: typeof KEYS | null = KEYS): Han
     checkpoint,
     intent() {
       n += 1
-      return add({
-        ...{ v: 1, intent: newId(), n, time: TIME, action: 'R', actor: ACTOR, env: 'live', scopes: SCOPES },
-        client: { ip: '203.0.113.7', via: 0 },
-        http: { method: 'GET', route: '/v1/patients/:id', query: ['_count'] },
-        ...{ requestId: `req_${n}`, phi: PHI, writer, prev: prev() },
-      })
+      return add({ ...INTENT, intent: newId(), n, requestId: `req_${n}`, writer, prev: prev() })
     },
     retention(retention: Retention, key = keys?.privateKey ?? null) {
       const { segments, lastSeq, lastHash } = retention

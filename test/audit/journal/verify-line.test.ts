@@ -68,7 +68,12 @@ describe('what our own serializer writes is read,', () => {
       const intent = { time, action, actor, scopes, client, http, requestId: null, phi: each }
       const line = intentLine(completeIntent(intent, { ...place, n: 3 }))
       expect(readWrittenLine(Buffer.from(line))).toEqual({
-        ...{ sort: 'intent', number: 3, writer: 'w1', prev: sha256(''), text: line, event: null },
+        sort: 'intent',
+        number: 3,
+        writer: 'w1',
+        prev: sha256(''),
+        text: line,
+        event: null,
       })
     }
   })

@@ -296,7 +296,7 @@ describe('two changes are two findings', () => {
           expect(moved).toContain(second)
         },
       ),
-      { numRuns: Number(process.env.RUNS ?? 400) },
+      { numRuns: 400 },
     )
   })
 })
