@@ -16,8 +16,11 @@ export interface Caretaker extends JournalOwner {
   wake(): void
   /** Of the acknowledging sinks, for this process's own journal. */
   sinks(): Readonly<Record<string, CourierState>>
-  /** Nothing is written any more: what the sinks do not take within the deadline waits for the next process. */
-  close(deadlineMs: number): Promise<void>
+  /**
+   * Nothing is written any more: what the sinks do not take within the deadline waits for the next process, and so does a journal
+   * that is not finished.
+   */
+  close(end: { readonly deadlineMs: number; readonly finished: boolean }): Promise<void>
 }
 
 /** What the caretaker needs of the recorder. */
@@ -98,11 +101,11 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
       for (const courier of couriers) courier.wake()
     },
     sinks: () => Object.fromEntries(couriers.map(({ sink, state }) => [sink, state])),
-    async close(deadlineMs: number) {
+    async close({ deadlineMs, finished }: { deadlineMs: number; finished: boolean }) {
       recorder = null
       const ends = [...couriers, ...others].map((each) => each.close(deadlineMs))
       const taken = (await Promise.all(ends)).slice(0, couriers.length)
-      if (taken.every(Boolean)) owner?.release()
+      if (finished && taken.every(Boolean)) owner?.release()
     },
   })
 }

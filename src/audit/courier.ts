@@ -54,6 +54,8 @@ export function createCourier(settings: CourierSettings): Courier {
   const { directory, writer, sink, random = Math.random, onDead } = settings
   const folder = join(directory, writer)
   const stop = new AbortController()
+  /** There is little time left: no pause is waited out. */
+  const hurry = new AbortController()
   const bell = createBell()
   const state = { seq: 0, recorded: null as string | null, batches: 0, failures: 0, dead: 0, failing: false }
   let cursor: Cursor | null = null
@@ -99,7 +101,8 @@ export function createCourier(settings: CourierSettings): Courier {
       } catch (error) {
         state.failures += 1
         state.failing = true
-        await pause(retryAfter(error) ?? pauseMs * random(), stop.signal)
+        await pause(retryAfter(error) ?? pauseMs * random(), hurry.signal)
+        if (hurry.signal.aborted) await pause(FIRST_PAUSE_MS, stop.signal)
         pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS)
       }
     }
@@ -123,6 +126,7 @@ export function createCourier(settings: CourierSettings): Courier {
     },
     async close(deadlineMs: number) {
       end()
+      hurry.abort()
       const timer = setTimeout(() => stop.abort(), deadlineMs)
       await running
       clearTimeout(timer)

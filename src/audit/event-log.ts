@@ -29,7 +29,8 @@ export interface EventLog {
   ready(): void
   /** @throws when something recorded earlier is still not written. */
   settle(): void
-  close(): void
+  /** Whether nothing is owed to it any more: every intent has its event, and the last line says that it ends here. */
+  close(): boolean
 }
 
 /** Writes the parts of a draft: the first gives the event, the others name it. `write` gives `null` where it cannot. */
@@ -80,6 +81,7 @@ export function createPassingLog(chain: Chain, deliver: (line: AuditLine) => voi
     settle: () => undefined,
     close: () => {
       closed = true
+      return true
     },
   })
 }
@@ -110,6 +112,6 @@ export function createClosedLog(): EventLog {
       throw new Error('A live server keeps an audit journal, and none is configured.')
     },
     settle: () => undefined,
-    close: () => undefined,
+    close: () => true,
   })
 }

@@ -5,6 +5,7 @@ import { createClockWatch } from './clock-watch.ts'
 import type { AuditDraft, AuditEvent } from './event.ts'
 import { writeParts, type EventLog } from './event-log.ts'
 import type { IntentDraft } from './intent.ts'
+import { interrupted } from './interrupted.ts'
 import type { JournalWriter } from './journal/writer.ts'
 import type { AuditMetrics } from './metrics.ts'
 import { createOutage } from './outage.ts'
@@ -21,6 +22,8 @@ export interface JournalLogSettings {
   /** Called once when the journal can no longer be written, and again only after it could be. */
   readonly announce: (failure: Error | null) => void
   readonly metrics: AuditMetrics
+  /** So many bytes were appended. */
+  readonly spend: (bytes: number) => void
 }
 
 const CHECKPOINT_EVENTS = 1000
@@ -73,18 +76,16 @@ export function createJournalLog(settings: JournalLogSettings): EventLog {
     journal.open()
     if (!resume() && journal.failure !== null) throw journal.failure
   }
-  const close = (): void => {
-    if (state === 'closed') return
-    if (state === 'used' && quietly(reopen)) {
-      put(systemDraft('audit.stopped', clock.now()))
-      const lines: AuditLine[] = []
-      pages.checkpoint(lines, 1)
-      for (const line of lines) deliver(line)
-    }
+  const close = (): boolean => {
+    if (state === 'closed') return true
+    const used = state === 'used'
+    const ended = !used || (quietly(reopen) && pages.end(deliver))
     state = 'closed'
     outage.end()
     backlog.close()
-    if (!quietly(() => journal.close())) settings.announce(journal.failure)
+    const closed = quietly(() => journal.close())
+    if (!closed) settings.announce(journal.failure)
+    return ended && closed
   }
   const lookAtClock = (): void => {
     const jump = watch.jumpMs()
@@ -141,10 +142,14 @@ interface Pages {
   checkpoint(lines: AuditLine[], least: number): void
   /** For how long there have been lines behind the last checkpoint. */
   uncheckedMs(): number
+  /** The last lines: calls that are still open are interrupted. `false`: they could not be written. */
+  end(deliver: (line: AuditLine) => void): boolean
 }
 
 function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
-  const { chain, journal, clock, checkpoints, metrics } = settings
+  const { chain, journal, clock, checkpoints, metrics, spend } = settings
+  /** Calls that were let in and have no event yet. */
+  const open = new Map<string, IntentDraft>()
   let started = false
   let checked = 0
   let uncheckedSinceMs: number | null = null
@@ -152,6 +157,7 @@ function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
     const from = performance.now()
     const good = journal.append(text)
     metrics.appended((performance.now() - from) / 1000)
+    if (good) spend(text.length + 1)
     return good
   }
   const append = (draft: AuditDraft, lines: AuditLine[]): AuditLine | null => {
@@ -160,6 +166,7 @@ function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
     if (!written(line.text)) return null
     chain.add(line)
     lines.push(line)
+    if (draft.id !== null) open.delete(draft.id)
     uncheckedSinceMs ??= clock.monotonicMs()
     return line
   }
@@ -174,6 +181,12 @@ function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
     const gap = systemDraft('audit.gap', clock.now(), { count: backlog.untold, reason: 'audit_unavailable' })
     if (append(gap, lines) !== null) backlog.told()
   }
+  const checkpoint = (lines: AuditLine[], least: number): void => {
+    if (!checkpoints || chain.length - checked < least) return
+    if (append(systemDraft('audit.checkpoint', clock.now()), lines) === null) return
+    checked = chain.length
+    uncheckedSinceMs = null
+  }
   return Object.freeze({
     write,
     tell,
@@ -181,6 +194,7 @@ function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
       const line = chain.nextIntent(draft, known)
       if (!written(line.text)) return null
       chain.addIntent(line)
+      open.set(line.id, draft)
       uncheckedSinceMs ??= clock.monotonicMs()
       return line.id
     },
@@ -191,11 +205,14 @@ function createPages(settings: JournalLogSettings, backlog: Backlog): Pages {
       tell(lines)
       return lines
     },
-    checkpoint(lines: AuditLine[], least: number) {
-      if (!checkpoints || chain.length - checked < least) return
-      if (append(systemDraft('audit.checkpoint', clock.now()), lines) === null) return
-      checked = chain.length
-      uncheckedSinceMs = null
+    checkpoint,
+    end(deliver: (line: AuditLine) => void) {
+      const lines: AuditLine[] = []
+      const last = [...open].map(([id, draft]) => interrupted(id, draft))
+      const good = [...last, systemDraft('audit.stopped', clock.now())].every((draft) => append(draft, lines) !== null)
+      checkpoint(lines, 1)
+      for (const line of lines) deliver(line)
+      return good && journal.good
     },
     uncheckedMs: () => (uncheckedSinceMs === null ? 0 : clock.monotonicMs() - uncheckedSinceMs),
   })

@@ -3,8 +3,9 @@ import type { Clock } from '../lib/clock.ts'
 import type { Environment } from '../principal.ts'
 import { createChain, type Chain } from './chain.ts'
 import type { CheckpointSigner } from './checkpoint.ts'
-import type { AuditDraft, AuditEvent } from './event.ts'
+import type { AuditEvent } from './event.ts'
 import type { AuditIntent } from './intent.ts'
+import { interrupted } from './interrupted.ts'
 import { hasCursor } from './journal/cursor.ts'
 import { writersIn } from './journal/lines.ts'
 import { followOwner, hasOwner, type Owner } from './journal/owner.ts'
@@ -97,35 +98,8 @@ function end(
 /** An intent that somebody has changed may hold anything: then the call is counted, at least. */
 function lineOf(chain: Chain, intent: AuditIntent, clock: Clock): AuditLine {
   try {
-    return chain.next(interrupted(intent))
+    return chain.next(interrupted(intent.intent, { ...intent, time: Date.parse(intent.time) }))
   } catch {
     return chain.next(systemDraft('audit.gap', clock.now(), { reason: 'process_interrupted' }))
-  }
-}
-
-/** What became of the call nobody knows: whoever reads this must assume that the data was seen. */
-function interrupted(intent: AuditIntent): AuditDraft {
-  const { action, actor, scopes, client, http, requestId, phi } = intent
-  return {
-    id: intent.intent,
-    kind: 'access',
-    name: 'request',
-    time: Date.parse(intent.time),
-    durationMs: 0,
-    outcome: 'interrupted',
-    reason: 'process_interrupted',
-    action,
-    actor,
-    target: null,
-    scopes,
-    client,
-    http: { ...http, status: null, bytes: 0 },
-    requestId,
-    operation: null,
-    purpose: null,
-    phi,
-    delivered: null,
-    part: null,
-    count: 1,
   }
 }

@@ -212,8 +212,8 @@ export function createRecorder(settings: RecorderSettings): Recorder {
     async close(deadlineMs: number) {
       if (timer !== null) clearInterval(timer)
       refusals.end()
-      log.close()
-      await Promise.all([delivery.close(deadlineMs), caretaker?.close(deadlineMs)])
+      const finished = log.close()
+      await Promise.all([delivery.close(deadlineMs), caretaker?.close({ deadlineMs, finished })])
     },
   })
 }
@@ -232,6 +232,7 @@ function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => voi
     journal,
     newId,
     signer = null,
+    disk = null,
     metrics = createAuditMetrics(),
   } = own(settings)
   const live = environment === 'live'
@@ -239,7 +240,8 @@ function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => voi
   if (!live) return createPassingLog(chain, deliver)
   if (journal === null) return createClosedLog()
   const announce = (failure: Error | null): void => warn(settings, failure)
-  return createJournalLog({ chain, journal, clock, deliver, announce, checkpoints: signer !== null, metrics })
+  const spend = (bytes: number): void => disk?.spend(bytes)
+  return createJournalLog({ chain, journal, clock, deliver, announce, checkpoints: signer !== null, metrics, spend })
 }
 
 /** The code of the system's error says what is wrong; its message may hold paths. */

@@ -27,13 +27,18 @@ export interface Refusals {
 export function createRefusals(settings: RefusalSettings, log: Pick<EventLog, 'record' | 'lose'>): Refusals {
   const { clock, refusalsPerSecond = 200, disk = null, reserveBytes = 0 } = settings
   const folds = createFolds({ perSecond: refusalsPerSecond, clock })
+  const isShort = (): boolean => disk !== null && (disk.free() ?? reserveBytes) < reserveBytes
   const write = (drafts: readonly AuditDraft[]): void => {
-    for (const draft of drafts) log.record(draft)
+    for (const draft of drafts) {
+      if (isShort()) log.lose(draft.count)
+      else log.record(draft)
+    }
   }
   return {
     take(draft) {
-      if (!isRefusal(draft)) return draft
-      if (disk !== null && (disk.free() ?? reserveBytes) < reserveBytes) {
+      // One whose intent stands in the journal is waited for there.
+      if (draft.id !== null || !isRefusal(draft)) return draft
+      if (isShort()) {
         log.lose(draft.count)
         return null
       }

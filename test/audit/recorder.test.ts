@@ -668,7 +668,7 @@ describe('refusals', () => {
 
   test('are only counted while the disk is short, and a line tells how many; calls that are served are written', async () => {
     let free = 100
-    const disk = { free: () => free, share: () => 0.5, warn: () => undefined }
+    const disk = { free: () => free, spend: () => undefined, share: () => 0.5, warn: () => undefined }
     vi.useFakeTimers({ toFake: ['setInterval'] })
     try {
       const { recorder, events } = live({ disk, reserveBytes: 1000 })

@@ -34,7 +34,10 @@ export async function saveCursor(folder: string, sink: string, { segment, offset
   const path = pathOf(folder, sink)
   const file = await open(`${path}.new`, 'w', 0o600)
   try {
-    await file.write(`{"segment":${segment},"offset":${offset},"seq":${seq}}`)
+    await file.writeFile(
+      `{"segment":${segment},"offset":${offset},"seq":${seq}}`,
+      inheritingNothing({ encoding: 'utf8' as const }),
+    )
     await file.datasync()
   } finally {
     await file.close()

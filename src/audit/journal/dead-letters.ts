@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
 
 export interface DeadLetter {
   /** A code, such as `http_400`. */
@@ -12,9 +13,9 @@ export interface DeadLetter {
 export async function keepDeadLetters(folder: string, sink: string, letters: readonly DeadLetter[]): Promise<void> {
   const file = await open(join(folder, `dead-${sink}.jsonl`), 'a', 0o600)
   try {
-    await file.write(
-      letters.map(({ reason, text }) => `{"reason":${JSON.stringify(reason)},"event":${text}}\n`).join(''),
-    )
+    const text = letters.map(({ reason, text: event }) => `{"reason":${JSON.stringify(reason)},"event":${event}}\n`)
+    // Not `write`: the system may take only a part of it.
+    await file.writeFile(text.join(''), inheritingNothing({ encoding: 'utf8' as const }))
     await file.datasync()
   } finally {
     await file.close()

@@ -7,6 +7,8 @@ import { ownMember } from '../../lib/own-member.ts'
 export interface DiskSpace {
   /** Bytes that this process can still write; `null`: it cannot be told. Asks the system at most once a second. */
   free(): number | null
+  /** So many bytes were written since it was asked: counts until it is asked again. */
+  spend(bytes: number): void
   /** As `free`, as a share of the whole volume: 0 to 1. */
   share(): number | null
   /** Once a second: warns where a limit was newly crossed. */
@@ -59,6 +61,9 @@ export function createDiskSpace(settings: DiskSpaceSettings): DiskSpace {
   return Object.freeze({
     free: () => look()?.free ?? null,
     share: () => look()?.share ?? null,
+    spend(bytes: number) {
+      if (space !== null) space = { ...space, free: Math.max(0, space.free - bytes) }
+    },
     warn() {
       const now = look()
       if (now === null || now.share === null) return

@@ -161,6 +161,10 @@ function create(path: string, text: string): void {
   const file = openSync(path, 'wx', 0o600)
   try {
     writeSync(file, text)
+  } catch (error) {
+    // A full disk gives a file its name all the same.
+    quietly(() => unlinkSync(path))
+    throw error
   } finally {
     closeSync(file)
   }

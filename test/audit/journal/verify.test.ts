@@ -301,6 +301,35 @@ describe('two changes are two findings', () => {
   })
 })
 
+test('whatever is done, and however often, never goes unseen', () => {
+  const at = fc.nat(199)
+  const change = fc.oneof(
+    fc.record({
+      what: fc.constantFrom('delete', 'copy', 'move', 'reverse'),
+      from: at,
+      size: fc.integer({ min: 1, max: 40 }),
+      to: at,
+    }),
+    fc.record({ what: fc.constantFrom('forge', 'break'), from: at, size: fc.constant(1), to: at }),
+  )
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 8 }), (changes) => {
+      const lines = [...LINES]
+      for (const { what, from, size, to } of changes) {
+        const block = what === 'copy' ? lines.slice(from, from + size) : lines.splice(from, size)
+        if (what === 'reverse') lines.splice(from, 0, ...block.toReversed())
+        else if (what === 'forge')
+          lines.splice(from, 0, ...block.map((line) => line.replace('"count":1', `"count":${to}`)))
+        else if (what === 'break') lines.splice(from, 0, 'junk')
+        else if (what !== 'delete') lines.splice(to, 0, ...block)
+      }
+      const isTouched = lines.length !== LINES.length || lines.some((line, index) => line !== LINES[index])
+      expect(found(lines).length > 0).toBe(isTouched)
+    }),
+    { numRuns: 500 },
+  )
+})
+
 describe('who computes the chain again', () => {
   const at = PLACES.findIndex((index) => index >= 57 && !isIntent(LINES[index]))
   const nextCheckpoint = LINES.findIndex((line, index) => index >= at && line.includes('"audit.checkpoint"'))

@@ -44,6 +44,8 @@ export interface Findings {
   /** One finding a line: what the chain says of it outweighs what its signature says. */
   report(writer: string, place: Place, kind: JournalFindingKind): DraftFinding
   has(writer: string, place: Place): boolean
+  /** Says something else of what was reported before, and puts it back where it was withdrawn. */
+  retell(writer: string, draft: DraftFinding, kind: JournalFindingKind): void
   /** Takes back what was found behind the first place and before the second. */
   withdraw(writer: string, behind: Place, before: Place): void
   readonly full: boolean
@@ -75,6 +77,10 @@ export function createFindings(): Findings {
       return there
     },
     has: (writer: string, place: Place) => find(writer, place) !== undefined,
+    retell(writer: string, draft: DraftFinding, kind: JournalFindingKind) {
+      draft.kind = kind
+      if (!isFull() && !drafts.some((each) => each.draft === draft)) drafts.push({ writer, draft })
+    },
     withdraw(writer: string, behind: Place, before: Place) {
       drafts = drafts.filter(
         (each) =>

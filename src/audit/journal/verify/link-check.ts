@@ -29,6 +29,8 @@ export interface LinkCheck {
 
 export interface LinkSettings {
   report(place: Place, kind: JournalFindingKind): DraftFinding
+  /** Says something else of what was found before; it may have been withdrawn meanwhile. */
+  retell(finding: DraftFinding, kind: JournalFindingKind): void
   /** What was found behind the first place and before the second follows from what is reported of the first. */
   withdraw(behind: Place, before: Place): void
   /** Called for each line that stands in its chain, in the chain's order. */
@@ -81,9 +83,13 @@ function check(state: State, line: LinkedLine): void {
   const { run, tip } = state
   if (run !== null) resolve(state, run, line)
   else if (isNext(tip, line)) accept(state, line)
-  else if (line.own && line.prev === tip.hash && stepOf(tip, line) > 0 && state.memory.resolveDoubt(line)) {
-    accept(state, line)
-  } else {
+  else {
+    const doubtful = line.own && line.prev === tip.hash && stepOf(tip, line) > 0 ? state.memory.doubtOf(line) : null
+    if (doubtful !== null) {
+      state.retell(doubtful, 'deleted')
+      accept(state, line)
+      return
+    }
     state.run = { start: line.place, kind: null, first: line, last: line, count: 1, moved: null }
     recall(state, state.run, line)
   }
@@ -152,7 +158,7 @@ function setAside(state: State, { first, last, count }: Run, finding: DraftFindi
 /** One finding for all that is held. */
 function explain(state: State, { moved, start }: Run, kind: JournalFindingKind): DraftFinding {
   if (moved === null) return state.report(start, kind)
-  moved.kind = 'reordered'
+  state.retell(moved, 'reordered')
   return moved
 }
 
@@ -183,7 +189,7 @@ function put(state: State, line: LinkedLine): boolean {
   if (memory.hasPassed(line)) return false
   const displaced = memory.displacedAs(line.prev)
   if (displaced !== null) {
-    displaced.finding.kind = 'reordered'
+    state.retell(displaced.finding, 'reordered')
     accept(state, line, furthest(tip, displaced.reached))
     return true
   }
@@ -201,10 +207,10 @@ function put(state: State, line: LinkedLine): boolean {
 
 /** All that stands between the line and the one that it follows has no business there. */
 function putBack(state: State, line: LinkedLine, { mark, next }: Branch): void {
-  const finding = state.memory.holeAt(next) ?? state.report(next, 'inserted')
-  finding.kind = 'inserted'
-  state.memory.displaced({ finding, hash: state.tip.hash, reached: state.tip })
   state.withdraw(next, line.place)
+  const finding = state.memory.holeAt(next) ?? state.report(next, 'inserted')
+  state.retell(finding, 'inserted')
+  state.memory.displaced({ finding, hash: state.tip.hash, reached: state.tip })
   accept(state, line, mark)
 }
 
@@ -232,7 +238,7 @@ function settle(state: State): number {
   const homeless = state.run === null ? 0 : settleRun(state, state.run)
   const displaced = state.memory.displacedBehind(state.tip)
   if (displaced?.line !== undefined) {
-    displaced.finding.kind = 'reordered'
+    state.retell(displaced.finding, 'reordered')
     accept(state, displaced.line)
   }
   return homeless

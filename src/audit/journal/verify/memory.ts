@@ -23,8 +23,8 @@ export interface Memory {
    * The finding says `altered`, but lines of the other sort may have stood before `line` and be gone: their numbers will tell.
    */
   doubt(finding: DraftFinding, line: LinkedLine): void
-  /** `true`: the gap in the numbers before this line belongs to what was in doubt. */
-  resolveDoubt(line: LinkedLine): boolean
+  /** What was in doubt, if the gap in the numbers before this line belongs to it. */
+  doubtOf(line: LinkedLine): DraftFinding | null
   forget(): void
 }
 
@@ -102,11 +102,7 @@ export function createMemory(): Memory {
       doubt = { finding, place, sort: sort === 'event' ? 'intent' : 'event' }
       missing(prev, finding, place)
     },
-    resolveDoubt({ sort }: LinkedLine) {
-      if (doubt?.sort !== sort) return false
-      explain(doubt).kind = 'deleted'
-      return true
-    },
+    doubtOf: ({ sort }: LinkedLine) => (doubt?.sort === sort ? explain(doubt) : null),
     forget() {
       passed.clear()
       doubt = null

@@ -66,6 +66,7 @@ export function createWriterCheck(settings: WriterSettings): WriterCheck {
   const known = vouchers.keptOf(writer)
   const links = createLinkCheck({
     report: (place, kind) => findings.report(writer, place, kind),
+    retell: (finding, kind) => findings.retell(writer, finding, kind),
     withdraw(behind, before) {
       findings.withdraw(writer, behind, before)
       state.distrusted = false
