@@ -29,7 +29,14 @@ export function buildRecorder(options: ParsedOptions): Recorder {
   const { writer } = parts
   return createRecorder({
     ...settings,
-    journal: createJournalWriter({ directory, writer, clock, owner: caretaker, observe: metrics }),
+    journal: createJournalWriter({
+      directory,
+      writer,
+      clock,
+      owner: caretaker,
+      observe: metrics,
+      keepsLines: audit.durability === 'synced',
+    }),
     caretaker,
     disk: createDiskSpace({ directory, clock }),
   })

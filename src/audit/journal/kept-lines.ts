@@ -24,7 +24,8 @@ export interface Mark {
 /** A disk that is so far behind will not be repaired by writing the same lines to it again. */
 const MAX_KEPT = 33_554_432
 
-export function createKeptLines(): KeptLines {
+/** `max`: in UTF-16 units; 0 keeps nothing. */
+export function createKeptLines(max: number = MAX_KEPT): KeptLines {
   let lines: string[] = []
   let size = 0
   let total = 0
@@ -42,7 +43,7 @@ export function createKeptLines(): KeptLines {
     add(text: string) {
       size += text.length
       total += 1
-      if (size > MAX_KEPT) {
+      if (size > max) {
         complete = false
         lines = []
       }

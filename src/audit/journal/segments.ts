@@ -27,6 +27,11 @@ export interface JournalSettings {
   readonly owner?: JournalOwner | undefined
   /** Where a journal that is there already goes on; its last segment is whole up to here. */
   readonly from?: JournalEnd | undefined
+  /**
+   * Lines that may not be on the disk yet are kept in memory, and written again where a flush fails. Without, they stay where they
+   * are, on the disk or not: enough where nobody was told that they are. Default `true`.
+   */
+  readonly keepsLines?: boolean | undefined
   /** Told of each flush: how long it took, or that it failed. */
   readonly observe?: { flushed(seconds: number): void; failed(stage: 'fsync'): void } | undefined
   /** Default 64 MiB. */
@@ -63,7 +68,8 @@ export function createSegments(settings: JournalSettings): Segments {
   const files = (Object.hasOwn(settings, 'files') ? settings.files : undefined) ?? nodeFiles
   const limit = (Object.hasOwn(settings, 'segmentBytes') ? settings.segmentBytes : undefined) ?? SEGMENT_BYTES
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-  const kept = createKeptLines()
+  const keeps = (Object.hasOwn(settings, 'keepsLines') ? settings.keepsLines : undefined) ?? true
+  const kept = keeps ? createKeptLines() : createKeptLines(0)
   const fileOf = (number: number): AppendFile => createAppendFile(join(directory, segmentPath(writer, number)), files)
   let segment = from?.segment ?? 1
   let file =
