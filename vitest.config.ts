@@ -35,7 +35,7 @@ const LONG = [
   'test/stores/{postgres,postgres-outage,redis,redis-outages,mutations}.test.ts',
   'test/scripts/summarize.test.ts',
   'test/cli/{engines,issuing-docs}.test.ts',
-  'test/server/two-issuers.test.ts',
+  'test/server/{two-issuers,introspection-process}.test.ts',
   'test/request/limiter-redis.test.ts',
   'test/sinks/{nats,postgres,suite}.test.ts',
 ]

@@ -11,11 +11,9 @@ export type ExpressMount = (request: IncomingMessage, response: ServerResponse) 
 export function mount(handler: ServerHandler): ExpressMount {
   const serve = serverOf(handler)
   return markMount<ExpressMount>(function mounted(request, response) {
-    const original = ownMember(request, 'originalUrl')
     void serve({
       request,
       response,
-      url: typeof original === 'string' ? original : (request.url ?? ''),
       source: request,
       parsed: { body: ownMember(request, 'body'), text: ownMember(request, 'rawBody') },
     })

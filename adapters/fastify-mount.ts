@@ -24,7 +24,6 @@ export type FastifyMountPlugin = (
 
 interface MountedRequest {
   readonly raw: object
-  readonly originalUrl: string
   readonly body: unknown
 }
 
@@ -65,12 +64,11 @@ export function mount(path: string, handler: ServerHandler, options?: FastifyMou
   }
 }
 
-function answer(serve: Serve, { raw, originalUrl: url, body }: MountedRequest, reply: FastifyReplyLike): void {
+function answer(serve: Serve, { raw, body }: MountedRequest, reply: FastifyReplyLike): void {
   const request = raw as IncomingMessage
   void serve({
     request,
     response: takeOver(reply),
-    url,
     source: body instanceof Readable ? body : request,
     parsed: { body: ownMember(raw, 'body'), text: ownMember(raw, 'rawBody') },
   })

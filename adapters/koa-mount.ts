@@ -5,7 +5,6 @@ import { markMount, ownMember, serverOf, type ServerHandler } from '../src/adapt
 export interface KoaMountContext {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  readonly originalUrl: string
   /** Koa's own request, on which body parsers leave what they have read. */
   readonly request: object
   respond?: boolean | undefined
@@ -21,10 +20,10 @@ export type KoaMount = (context: KoaMountContext) => Promise<void>
 export function mount(handler: ServerHandler): KoaMount {
   const serve = serverOf(handler)
   return markMount<KoaMount>(function mounted(context) {
-    const { req: request, res: response, originalUrl: url } = context
+    const { req: request, res: response } = context
     // Written to Node's response, so that nothing that runs after us overwrites it.
     context.respond = false
     const left = (name: string) => ownMember(context.request, name) ?? ownMember(request, name)
-    return serve({ request, response, url, source: request, parsed: { body: left('body'), text: left('rawBody') } })
+    return serve({ request, response, source: request, parsed: { body: left('body'), text: left('rawBody') } })
   })
 }

@@ -8,7 +8,9 @@ import { AUDIENCE, ISSUER, jwk, KEY, publicPem, record, token } from './credenti
 import { shuffled, summary } from './rounds.mjs'
 
 const SERVER = fileURLToPath(new URL('./server.mjs', import.meta.url))
-const LIVE_KEY = KEY.replace('hc_test_', 'hc_live_')
+/** These take live keys. */
+const LIVE_GUARDS = new Set(['live', 'synced'])
+export const LIVE_KEY = KEY.replace('hc_test_', 'hc_live_')
 
 /** Guard and credential of each row, and the bare server that is sent the same. */
 const ROWS = [
@@ -62,7 +64,7 @@ function compared(list, bare) {
   return { cpu: summary(list).min, added: summary(list).min - summary(bare).min, median: summary(added).median }
 }
 
-async function start(framework, { guard, credential }, jwksPort) {
+export async function start(framework, { guard, credential }, jwksPort) {
   const records = [record(KEY), { ...record(LIVE_KEY), id: 'key_live' }]
   const child = fork(SERVER, [framework, guard], {
     execArgv: ['--no-flush-bytecode'],
@@ -75,7 +77,7 @@ async function start(framework, { guard, credential }, jwksPort) {
         jwk,
         publicPem,
         jwksPort,
-        records: records.slice(guard === 'live' ? 1 : 0, guard === 'live' ? 2 : 1),
+        records: [records[LIVE_GUARDS.has(guard) ? 1 : 0]],
       }),
     },
   })
@@ -85,7 +87,7 @@ async function start(framework, { guard, credential }, jwksPort) {
 }
 
 /** CPU microseconds of the server for each request of one slice. */
-async function load({ name, child, url, authorization }, seconds) {
+export async function load({ name, child, url, authorization }, seconds) {
   const before = await cpuOf(child)
   const {
     '2xx': good,
@@ -104,7 +106,7 @@ async function cpuOf(child) {
 }
 
 /** A guard that lets everybody through would be fast. */
-async function checkRefusal({ name, guard, url, authorization }) {
+export async function checkRefusal({ name, guard, url, authorization }) {
   if (guard === 'bare') return
   const bad = authorization.replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'))
   const { status } = await fetch(url, { headers: { authorization: bad } })
@@ -112,7 +114,7 @@ async function checkRefusal({ name, guard, url, authorization }) {
 }
 
 /** Server on one core, load on another, where the machine lets us say so. */
-function pin(pid, core) {
+export function pin(pid, core) {
   try {
     execFileSync('taskset', ['-a', '-c', '-p', String(core), String(pid)], { stdio: 'ignore' })
     return true

@@ -77,7 +77,7 @@ export async function exchangeToken(house: House, issuer: Issuer, request: Excha
       }),
     )
     // Its event may have been the first that could not be written: then what was minted goes to nobody.
-    if (outcome.minted === null || house.recorder.gate()) return resultOf(outcome)
+    if (outcome.minted === null || ((await house.recorder.durable()) && house.recorder.gate())) return resultOf(outcome)
     return resultOf(refused(deny('audit_unavailable')))
   } finally {
     recorded()

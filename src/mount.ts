@@ -1,36 +1,39 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { houseOf } from './auth.ts'
-import { drain } from './body-stream.ts'
-import { answerTo, deny, type Reason } from './decision.ts'
+import { answerTo, deny } from './decision.ts'
 import { GuardError } from './errors.ts'
 import type { House } from './house.ts'
 import { randomHex } from './lib/ids.ts'
+import { nodeBody } from './node-body.ts'
+import { askedOfNode, type MountCall } from './node-request.ts'
 import { transportOf } from './open-exchange.ts'
 import { requestIdFrom } from './request/request-id.ts'
-import { isOver, onResponseEnd } from './response-end.ts'
-import { forgetOtherBody, sendAnswer } from './send-answer.ts'
-import { authOfHandler, type ServerCaller, type ServerHandler } from './server/handler.ts'
-import { webRequest, type WebCall } from './web-request.ts'
-
-/** One request for a mounted handler, as its adapter sees it. */
-export interface MountCall extends WebCall {
-  readonly response: ServerResponse
-}
+import { isOver } from './response-end.ts'
+import { sendAnswer, writeAnswer } from './send-answer.ts'
+import {
+  authOfHandler,
+  directOfHandler,
+  type DirectHandler,
+  type ServerCaller,
+  type ServerHandler,
+} from './server/handler.ts'
 
 /** Serves one request; never rejects. */
 export type Serve = (call: MountCall) => Promise<void>
 
 /** @throws {GuardError} for anything but a handler that this copy of the package made. */
 export function serverOf(handler: ServerHandler): Serve {
-  const auth = typeof handler === 'function' ? authOfHandler(handler) : undefined
+  const known = typeof handler === 'function'
+  const auth = known ? authOfHandler(handler) : undefined
   const house = auth === undefined ? undefined : houseOf(auth)
-  if (house === undefined) {
+  const direct = known ? directOfHandler(handler) : undefined
+  if (house === undefined || direct === undefined) {
     throw new GuardError(
       'GUARD_OPTION',
       'mount takes a handler of @healthcloud/auth/server, such as tokenEndpoint(auth).',
     )
   }
-  return (call) => serve(house, handler, call)
+  return (call) => serve(house, direct, call)
 }
 
 /** @throws {GuardError} for a method that no handler answers. */
@@ -40,24 +43,21 @@ export function checkMountMethod(method: unknown): 'GET' | 'POST' {
   throw new GuardError('GUARD_OPTION', "`method` of mount is 'POST' (the default) or 'GET'.")
 }
 
-async function serve(house: House, handler: ServerHandler, call: MountCall): Promise<void> {
+async function serve(house: House, direct: DirectHandler, call: MountCall): Promise<void> {
   const { request, response, source } = call
-  const leaving = new AbortController()
-  onResponseEnd(request, response, ({ full }) => {
-    if (!full) leaving.abort()
-  })
-  // A stream that fails without a listener would end the process.
-  source.on('error', () => undefined)
+  const body = nodeBody(call)
+  // A stream that fails without a listener would end the process; that of a request does not.
+  if (source !== request) source.on('error', ignore)
   try {
-    const asked = webRequest(call, leaving.signal)
-    if (asked === null) refuse(house, call, 'request_malformed')
-    else await writeResponse(call, await handler(asked, callerOf(house, request)))
+    const answer = await direct(askedOfNode(call, body, warnOfLostBody), callerOf(house, request))
+    if (!isOver(request, response)) writeAnswer(response, answer, request.method === 'HEAD')
   } catch (error) {
     fail(house, call, error)
   }
-  if (source !== request) request.unpipe()
-  drain(request)
+  body.drain()
 }
+
+function ignore(): void {}
 
 /** By the transport rules of the handler's `auth`. */
 function callerOf(house: House, request: IncomingMessage): ServerCaller {
@@ -65,52 +65,26 @@ function callerOf(house: House, request: IncomingMessage): ServerCaller {
   return Object.freeze({ ip: address, secure })
 }
 
-/** Set by Node for the body that is sent. */
-const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'keep-alive',
-  'transfer-encoding',
-])
-
-/** The whole body is there before anything is sent: one that breaks off becomes a clean 500. */
-async function writeResponse({ request, response }: MountCall, answer: Response): Promise<void> {
-  if (!(answer instanceof Response)) throw new TypeError('no response')
-  const body = Buffer.from(await answer.arrayBuffer())
-  if (isOver(request, response)) return
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  forgetOtherBody(response)
-  response.statusCode = answer.status
-  for (const [name, value] of answer.headers) {
-    if (name === 'set-cookie') response.appendHeader(name, value)
-    else if (!OF_THE_CONNECTION.has(name)) response.setHeader(name, value)
-  }
-  const head = request.method === 'HEAD'
-  const length = head && body.length === 0 ? answer.headers.get('content-length') : String(body.length)
-  const bodiless = answer.status === 204 || answer.status === 304
-  if (bodiless || length === null) response.removeHeader('content-length')
-  else response.setHeader('content-length', length)
-  response.end(head || bodiless ? undefined : body)
-}
-
-function refuse(house: House, { request, response }: MountCall, reason: Reason): void {
-  const requestId = requestIdFrom(request.rawHeaders, () => `req_${randomHex(12)}`)
-  sendAnswer(response, answerTo(deny(reason)), { house, requestId, head: request.method === 'HEAD' })
-}
-
 /** What was thrown stays here: its text may hold what the caller sent. */
-function fail(house: House, call: MountCall, error: unknown): void {
-  if (isOver(call.request, call.response)) return
-  const what = error instanceof GuardError ? error.message : `A mounted handler failed (${nameOf(error)}).`
-  process.emitWarning(what, { type: 'HealthCloudAuthWarning', code: 'HC_AUTH_MOUNT_FAILED' })
+function fail(house: House, { request, response }: MountCall, error: unknown): void {
+  if (isOver(request, response)) return
+  warn(`A mounted handler failed (${nameOf(error)}).`)
+  const requestId = requestIdFrom(request.rawHeaders, () => `req_${randomHex(12)}`)
   try {
-    refuse(house, call, 'handler_error')
+    sendAnswer(response, answerTo(deny('handler_error')), { house, requestId, head: request.method === 'HEAD' })
   } catch {
-    call.response.destroy()
+    response.destroy()
   }
+}
+
+function warnOfLostBody(): void {
+  warn(
+    'The body was read before `mount` and nothing of it was left in `request.body`. Mount the handler before what reads it.',
+  )
+}
+
+function warn(what: string): void {
+  process.emitWarning(what, { type: 'HealthCloudAuthWarning', code: 'HC_AUTH_MOUNT_FAILED' })
 }
 
 function nameOf(error: unknown): string {

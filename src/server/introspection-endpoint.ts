@@ -8,7 +8,6 @@ import { credentialOf, type Credential } from '../request/credential.ts'
 import { issuedAtOf } from '../tokens/issued-at.ts'
 import { handlerOf, type ServerHandler } from './handler.ts'
 import { houseOfEndpoint } from './house-of-endpoint.ts'
-import { readBody } from './read-body.ts'
 import { serve, type Endpoint } from './serve.ts'
 
 const NOTHING: readonly string[] = Object.freeze([])
@@ -41,10 +40,8 @@ interface Question {
 function introspectionOf(house: House): Endpoint<Question> {
   return Object.freeze<Endpoint<Question>>({
     name: 'token.introspect',
-    read: async (request) => {
-      const form = await readBody(request, 'application/x-www-form-urlencoded')
-      return typeof form === 'string' ? readForm(form) : form
-    },
+    mediaType: 'application/x-www-form-urlencoded',
+    read: readForm,
     required: () => NOTHING,
     check: () => null,
     answer: async (caller, { text }) => {

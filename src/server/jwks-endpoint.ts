@@ -1,9 +1,10 @@
 import type { Auth } from '../auth.ts'
 import { inheritingNothing } from '../lib/inheriting-nothing.ts'
-import { jsonResponse, refusalResponse, wrongMethod } from './answers.ts'
+import { jsonOf, refusalOf } from '../plain-answer.ts'
 import { handlerOf, type ServerHandler } from './handler.ts'
 import { houseOfEndpoint, issuerOf } from './house-of-endpoint.ts'
 import { requestIdOf } from './server-call.ts'
+import { wrongMethod } from './wrong-method.ts'
 
 const METHODS = 'GET, HEAD'
 
@@ -21,8 +22,8 @@ export function jwksEndpoint(auth: Auth): ServerHandler {
   }
   return handlerOf(auth, async (request) => {
     const { method } = request
-    const to = { house, requestId: requestIdOf(request), head: method === 'HEAD' }
-    if (method !== 'GET' && method !== 'HEAD') return refusalResponse(wrongMethod(METHODS), to, { Allow: METHODS })
-    return jsonResponse(JSON.stringify(inheritingNothing({ keys: issuer.keySet() })), to, headers)
+    const to = { house, requestId: requestIdOf(request) }
+    if (method !== 'GET' && method !== 'HEAD') return refusalOf(wrongMethod(METHODS), to, { Allow: METHODS })
+    return jsonOf(JSON.stringify(inheritingNothing({ keys: issuer.keySet() })), to, headers)
   })
 }

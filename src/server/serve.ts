@@ -3,19 +3,24 @@ import { answerTo, deny, type Answer, type Denial } from '../decision.ts'
 import { nameExposedKey } from '../exposed-key.ts'
 import type { House } from '../house.ts'
 import { identify } from '../identify.ts'
+import { jsonOf, refusalOf, type HeaderList, type PlainAnswer } from '../plain-answer.ts'
 import type { Identity } from '../principal.ts'
 import type { Credential } from '../request/credential.ts'
 import { allowsPlain } from '../request/transport.ts'
 import { denyAddress } from '../rules.ts'
-import { jsonResponse, refusalResponse, wrongMethod } from './answers.ts'
+import type { AskedRequest } from './asked.ts'
 import type { ServerCaller } from './handler.ts'
+import { readBody } from './read-body.ts'
 import { openCall, type ServerCall } from './server-call.ts'
+import { wrongMethod } from './wrong-method.ts'
 
 /** An endpoint behind an API key. `B`: what its body comes to. */
 export interface Endpoint<B> {
   readonly name: 'token.exchange' | 'token.introspect'
-  /** A denial where the request is malformed. */
-  read(request: Request): Promise<B | Denial>
+  /** Of its body. */
+  readonly mediaType: string
+  /** A denial where the body is malformed. */
+  read(body: string): B | Denial
   /** Known scopes that are asked for, for the event. */
   required(body: B): readonly string[]
   /** Whether this key may have what is asked for. */
@@ -48,14 +53,14 @@ interface Result {
 }
 
 /**
- * The path of a guard for a Web standard request: closing → HTTPS → malformed → identity → address → scopes → audit. One
+ * The path of a guard for an endpoint: closing → HTTPS → malformed → identity → address → scopes → audit. One
  * `auth` event, whatever comes of it; never rejects.
  */
 export async function serve<B>(
   house: House,
   endpoint: Endpoint<B>,
-  { request, caller }: { request: Request; caller: ServerCaller },
-): Promise<Response> {
+  { request, caller }: { request: AskedRequest; caller: ServerCaller },
+): Promise<PlainAnswer> {
   const ticket = house.tracker.opened()
   const call = openCall(house, request, caller)
   const result = await resultOf(call, endpoint).catch((): Result => refused(deny('handler_error')))
@@ -65,13 +70,17 @@ export async function serve<B>(
     void nameExposedKey(house, call.credential, call.address)
       .then((denial) => record(call, endpoint.name, { ...result, refusal: { denial, message: null } }))
       .finally(ticket.recorded)
-    return responseTo(call, result)
+    return answerFor(call, result)
   }
   record(call, endpoint.name, result)
+  const audited = result.done === null || (await isKept(house))
   ticket.recorded()
-  // Its event may have been the first that could not be written: then what was minted goes to nobody.
-  const audited = result.done === null || house.recorder.gate()
-  return responseTo(call, audited ? result : refused(deny('audit_unavailable')))
+  return answerFor(call, audited ? result : refused(deny('audit_unavailable')))
+}
+
+/** The event may have been the first that could not be written: then what was minted goes to nobody. */
+async function isKept({ recorder }: House): Promise<boolean> {
+  return (await recorder.durable()) && recorder.gate()
 }
 
 async function resultOf<B>(call: ServerCall, endpoint: Endpoint<B>): Promise<Result> {
@@ -80,7 +89,8 @@ async function resultOf<B>(call: ServerCall, endpoint: Endpoint<B>): Promise<Res
   if (!call.secure && !allowsPlain(house, address)) return refused(deny('https_required'))
   if (request.method !== 'POST') return { ...refused(deny('request_malformed')), answer: wrongMethod('POST') }
   if (!credential.ok && credential.reason === 'credential_duplicate') return refused(credential)
-  const body = await endpoint.read(request)
+  const text = await readBody(request, endpoint.mediaType)
+  const body = typeof text === 'string' ? endpoint.read(text) : text
   if (isDenial(body)) return refused(body)
   const required = endpoint.required(body)
   const key = await authenticate(house, credential, address)
@@ -119,6 +129,7 @@ function refused(denial: Denial, message: string | null = null): Result {
 
 function record(call: ServerCall, name: Endpoint<unknown>['name'], result: Result): void {
   const { house, time, startedMs, address, requestId } = call
+  if (!house.recorder.wanted) return
   const { identity, required, refusal, done } = result
   const denial = refusal?.denial ?? null
   const tokenId = done?.tokenId ?? null
@@ -138,19 +149,19 @@ function record(call: ServerCall, name: Endpoint<unknown>['name'], result: Resul
   )
 }
 
-function responseTo(call: ServerCall, { identity, refusal, answer, done }: Result): Response {
-  const to = { house: call.house, requestId: call.requestId, head: call.request.method === 'HEAD' }
-  if (done !== null) return jsonResponse(done.body, to, graceHeaders(identity))
-  if (answer !== null) return refusalResponse(answer, to, { Allow: 'POST' })
+function answerFor(call: ServerCall, { identity, refusal, answer, done }: Result): PlainAnswer {
+  const to = { house: call.house, requestId: call.requestId }
+  if (done !== null) return jsonOf(done.body, to, graceHeaders(identity))
+  if (answer !== null) return refusalOf(answer, to, { Allow: 'POST' })
   const denial = refusal?.denial ?? deny('handler_error')
   const face = answerTo(denial)
-  return refusalResponse({ ...face, message: refusal?.message ?? face.message }, to)
+  return refusalOf({ ...face, message: refusal?.message ?? face.message }, to)
 }
 
 /** A call with a rotated key works, and says until when. */
-function graceHeaders(identity: Identity | null): Readonly<Record<string, string>> {
+function graceHeaders(identity: Identity | null): HeaderList | undefined {
   const ends = identity?.graceEnds ?? null
-  return ends === null ? {} : { 'HealthCloud-Key-Expires': new Date(ends).toUTCString() }
+  return ends === null ? undefined : { 'HealthCloud-Key-Expires': new Date(ends).toUTCString() }
 }
 
 function isDenial(value: unknown): value is Denial {

@@ -4,13 +4,15 @@ import { normalizeAddress } from '../lib/cidr.ts'
 import { randomHex } from '../lib/ids.ts'
 import { ownMember } from '../lib/own-member.ts'
 import { readCredential, type Credential } from '../request/credential.ts'
+import { rawValues } from '../request/raw-headers.ts'
 import { requestIdFrom } from '../request/request-id.ts'
+import type { AskedRequest } from './asked.ts'
 import type { ServerCaller } from './handler.ts'
 
 /** One call of a server handler, as far as it is known before anything is decided. */
 export interface ServerCall {
   readonly house: House
-  readonly request: Request
+  readonly request: AskedRequest
   readonly requestId: string
   readonly credential: Credential | Denial
   /** The client's; `null`: unknown. */
@@ -22,9 +24,9 @@ export interface ServerCall {
 }
 
 /** A caller of whom nothing is said came unencrypted from nowhere. */
-export function openCall(house: House, request: Request, caller: ServerCaller): ServerCall {
+export function openCall(house: House, request: AskedRequest, caller: ServerCaller): ServerCall {
   const ip = ownMember(caller, 'ip')
-  return Object.freeze({
+  return {
     house,
     request,
     requestId: requestIdOf(request),
@@ -33,20 +35,15 @@ export function openCall(house: House, request: Request, caller: ServerCaller): 
     secure: ownMember(caller, 'secure') === true,
     time: house.clock.now(),
     startedMs: house.clock.monotonicMs(),
-  })
+  }
 }
 
-export function requestIdOf(request: Request): string {
-  return requestIdFrom(rawHeader(request, 'x-request-id'), () => `req_${randomHex(12)}`)
+export function requestIdOf({ rawHeaders }: AskedRequest): string {
+  return requestIdFrom(rawHeaders, () => `req_${randomHex(12)}`)
 }
 
-/** `Headers` joins what came twice: of two headers a comma is left. `mount` refuses them where they still are two. */
-function credentialOf(request: Request): Credential | Denial {
-  const raw = rawHeader(request, 'authorization')
-  return /,\s*bearer(?:\s|$)/i.test(raw[1] ?? '') ? deny('credential_duplicate') : readCredential(raw)
-}
-
-function rawHeader({ headers }: Request, name: string): readonly string[] {
-  const value = headers.get(name)
-  return value === null ? [] : [name, value]
+/** `Headers` of the Web joins what came twice: of two headers a comma is left. */
+function credentialOf({ rawHeaders }: AskedRequest): Credential | Denial {
+  const [value = ''] = rawValues(rawHeaders, 'authorization')
+  return /,\s*bearer(?:\s|$)/i.test(value) ? deny('credential_duplicate') : readCredential(rawHeaders)
 }

@@ -7,7 +7,6 @@ import { own, parseObject } from '../tokens/json-object.ts'
 import type { MintedToken } from '../tokens/mint.ts'
 import { handlerOf, type ServerHandler } from './handler.ts'
 import { houseOfEndpoint, issuerOf } from './house-of-endpoint.ts'
-import { readBody } from './read-body.ts'
 import { serve, type Endpoint } from './serve.ts'
 
 /**
@@ -26,9 +25,8 @@ export function tokenEndpoint(auth: Auth): ServerHandler {
 function exchangeOf(issuer: Issuer, catalogue: ScopeCatalogue): Endpoint<RequestedScopes> {
   return Object.freeze<Endpoint<RequestedScopes>>({
     name: 'token.exchange',
-    read: async (request) => {
-      const text = await readBody(request, 'application/json')
-      if (typeof text !== 'string') return text
+    mediaType: 'application/json',
+    read: (text) => {
       const body = parseObject(text)
       return body === null ? deny('request_malformed') : readRequestedScopes(own(body, 'scope'), catalogue)
     },
@@ -48,9 +46,9 @@ function exchangeOf(issuer: Issuer, catalogue: ScopeCatalogue): Endpoint<Request
 
 /** RFC 6749 section 5.1, as documented: these members in this order. */
 function answerOf({ accessToken, expiresInSeconds, scopes, issuedAt }: MintedToken): string {
-  const instant = new Date(issuedAt * 1000).toISOString().replace('.000Z', 'Z')
+  const instant = new Date(issuedAt * 1000).toISOString().slice(0, -5)
   return (
     `{"access_token":"${accessToken}","token_type":"Bearer","expires_in":${expiresInSeconds},` +
-    `"scope":${JSON.stringify(scopes.join(' '))},"issued_at":"${instant}"}`
+    `"scope":${JSON.stringify(scopes.join(' '))},"issued_at":"${instant}Z"}`
   )
 }

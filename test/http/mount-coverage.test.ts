@@ -13,7 +13,7 @@ import { handlerOf } from '../../src/server/handler.ts'
 import { lineOf } from '../adapters/coverage-rows.ts'
 
 const auth = createAuth({ environment: 'test', keys: { store: memoryKeyStore() } })
-const handler = handlerOf(auth, async () => new Response())
+const handler = handlerOf(auth, async () => ({ status: 200, headers: {}, body: '' }))
 
 test.each([
   ['4', express4],

@@ -1,7 +1,11 @@
+import { once } from 'node:events'
+import type { RequestListener } from 'node:http'
+import express from 'express'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { introspectionEndpoint, jwksEndpoint, tokenEndpoint } from '../../src/server/index.ts'
 import { createServerWorld, KEYS, type ServerWorld } from '../server/server-world.ts'
-import type { RunningServer } from './frameworks.ts'
+import { mount as mountExpress } from '../../adapters/express.ts'
+import { serve, type RunningServer } from './frameworks.ts'
 import { MOUNT_HOSTS, type MountHost } from './mount-hosts.ts'
 import { rawClient, settled } from './raw-client.ts'
 import { send } from './send.ts'
@@ -24,7 +28,7 @@ const JSON_TYPE: Headers = [['Content-Type', 'application/json']]
 const BEARER: Headers = [['Authorization', `Bearer ${KEYS.good}`]]
 const REFUSED = { code: 'INVALID_REQUEST', message: 'The request is malformed.' }
 
-function start(host: MountHost, parser?: 'parser'): Promise<RunningServer> {
+function start(host: MountHost, parser?: 'parser' | 'swallow'): Promise<RunningServer> {
   return host.serve(
     [
       { path: '/v1/auth/token', handler: tokenEndpoint(world.auth) },
@@ -117,9 +121,47 @@ describe.each(CASES)('the endpoints on %s with %s', (_name, _before, { host, par
     const got = await send(server.url, { path: '/v1/keys' })
     expect(JSON.parse(got.body)).toMatchObject({ keys: [{ kty: 'RSA', use: 'sig' }] })
     const head = await send(server.url, { method: 'HEAD', path: '/v1/keys' })
-    expect([head.status, head.body, head.headers['content-type']]).toEqual([200, '', got.headers['content-type']])
+    expect([head.status, head.body]).toEqual([200, ''])
+    for (const name of ['content-type', 'content-length', 'cache-control']) {
+      expect(head.headers[name]).toBe(got.headers[name])
+    }
   })
 })
+
+test.each(MOUNT_HOSTS.map((host) => [host.name, host] as const))(
+  'a body that was read before and is nowhere, on %s: 500, an event, and the operator is told',
+  async (_name, host) => {
+    const server = await start(host, 'swallow')
+    const warned = once(process, 'warning')
+    const headers = [...PROXIED, ...BEARER, ...JSON_TYPE]
+    const answer = await send(server.url, { method: 'POST', path: '/v1/auth/token', headers, body: '{"scope":[]}' })
+    expect([answer.status, answer.body]).toEqual([500, expect.stringContaining('INTERNAL_ERROR')])
+    expect(await events()).toMatchObject([{ name: 'token.exchange', outcome: 'error', reason: 'handler_error' }])
+    expect(await warned).toMatchObject([{ code: 'HC_AUTH_MOUNT_FAILED' }])
+    // Of a type that the endpoint does not take, the body is not missed.
+    const other: Headers = [...PROXIED, ...BEARER, ['Content-Type', 'multipart/form-data; boundary=x']]
+    expect(
+      (await send(server.url, { method: 'POST', path: '/v1/auth/token', headers: other, body: '--x--' })).status,
+    ).toBe(400)
+    await server.close()
+  },
+)
+
+test('TRACE, where a route takes every method, is refused like other wrong methods, and audited', async () => {
+  const app = express()
+  app.all('/v1/auth/token', mountExpress(tokenEndpoint(world.auth)))
+  const server = await serve({ name: 'Express', listener: async () => listening(app) }, [], { routes: [] })
+  const client = await rawClient(server)
+  client.send({ method: 'TRACE', path: '/v1/auth/token', headers: Object.fromEntries([...PROXIED, ...BEARER]) })
+  await client.answers(1)
+  expect(client.received()).toMatch(/^HTTP\/1\.1 405 [\s\S]*\r\nAllow: POST\r\n/)
+  expect(client.received()).not.toContain(KEYS.good)
+  expect(await events()).toMatchObject([{ name: 'token.exchange', outcome: 'denied', reason: 'request_malformed' }])
+  await client.leave()
+  await server.close()
+})
+
+const listening = (app: unknown) => ({ listener: app as RequestListener, close: async () => undefined })
 
 describe.each(MOUNT_HOSTS.map((host) => [host.name, host] as const))('a body that %s gets in pieces', (_name, host) => {
   let server: RunningServer

@@ -57,6 +57,8 @@ export async function openWorld(framework: Framework, options: Partial<AuthOptio
     audit: {
       directory,
       pseudonymKeys: [{ id: 'k1', secret: SECRET }],
+      // The suite asks after the event of each call.
+      refusalsPerSecond: 1_000_000,
       onEvent: (event) => void events.push(event),
     },
   })
