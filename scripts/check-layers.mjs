@@ -15,7 +15,7 @@ const PLACES = [
   { at: /^src\/(stores|sinks)\//, floor: 3, name: 'drivers', part: driverOf },
   { at: /^src\/(cli|testing)\//, floor: 5, name: 'doors', part: segment(1) },
   { at: /^src\/[^/]+\.ts$/, floor: 4, name: 'flow' },
-  { at: /^src\/(options|server)\//, floor: 4, name: 'flow' },
+  { at: /^src\/(options|server|exchange|exchange-key|issuing|mounting)\//, floor: 4, name: 'flow' },
   { at: /^adapters\/[^/]+\.ts$/, floor: 5, name: 'doors', part: adapterOf },
 ]
 

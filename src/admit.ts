@@ -1,7 +1,7 @@
 import type { IntentDraft } from './audit/intent.ts'
-import type { Admission } from './audit/recorder.ts'
-import type { Exchange } from './exchange.ts'
-import { intentOf } from './exchange-event.ts'
+import type { Admission } from './audit/recorder/recorder.ts'
+import type { Exchange } from './exchange/exchange.ts'
+import { intentOf } from './exchange/exchange-event.ts'
 
 /**
  * The last door: a live call whose intent is not in the journal does not run. A later guard writes again, under the same id,

@@ -1,6 +1,6 @@
 import type { AuditDraft } from './audit/event.ts'
 import type { Denial } from './decision.ts'
-import { actorOf, deniedOutcome } from './exchange-event.ts'
+import { actorOf, deniedOutcome } from './exchange/exchange-event.ts'
 import type { House } from './house.ts'
 import type { Identity } from './principal.ts'
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { AuditDraft } from './audit/event.ts'
-import { createPseudonyms } from './audit/pseudonym.ts'
-import { FHIR_PARAMETERS } from './audit/query-names.ts'
-import type { Recorder } from './audit/recorder.ts'
+import { createPseudonyms } from './audit/phi/pseudonym.ts'
+import { FHIR_PARAMETERS } from './audit/phi/query-names.ts'
+import type { Recorder } from './audit/recorder/recorder.ts'
 import { buildRecorder } from './build-audit.ts'
 import {
   buildTokens,
@@ -23,7 +23,7 @@ import type { ParsedOptions } from './options/parsed-options.ts'
 import { createFailureBudget, type FailureBudget } from './request/failures.ts'
 import type { TrustedProxies } from './request/transport.ts'
 import { scopeCatalogue, type ScopeCatalogue } from './scopes.ts'
-import type { TokenRevocation } from './token-admin.ts'
+import type { TokenRevocation } from './issuing/token-admin.ts'
 import { createTracker } from './tracker.ts'
 
 /** What `createAuth` keeps to itself beside the house. */

@@ -1,6 +1,6 @@
 import { ConfigError } from './errors.ts'
 import type { House } from './house.ts'
-import { createIssuer, type Issuer } from './issuer.ts'
+import { createIssuer, type Issuer } from './issuing/issuer.ts'
 import type { RevocationListener } from './keys/revocations.ts'
 import type { KeyVerifier } from './keys/verifier.ts'
 import { keySetUrl } from './options/parse-options.ts'

@@ -1,4 +1,4 @@
-import type { Call } from './exchange.ts'
+import type { Call } from './exchange/exchange.ts'
 import { parseQuery } from './request/query.ts'
 import type { GuardRequest } from './requirement.ts'
 

@@ -1,14 +1,14 @@
 import { admit } from './admit.ts'
 import type { Answer, Denial } from './decision.ts'
 import { answerTo, deny } from './decision.ts'
-import type { Call, Exchange } from './exchange.ts'
+import type { Call, Exchange } from './exchange/exchange.ts'
 import { guardRequest } from './guard-request.ts'
 import type { House } from './house.ts'
 import { identify } from './identify.ts'
-import { enter } from './open-exchange.ts'
+import { enter } from './exchange/open-exchange.ts'
 import type { Identity } from './principal.ts'
 import type { Requirement } from './requirement.ts'
-import { isOver } from './response-end.ts'
+import { isOver } from './exchange/response-end.ts'
 import { denyAddress, denyScopes } from './rules.ts'
 
 /** What an adapter does next: run the handler, send the answer, or nothing because the client has left. */

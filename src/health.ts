@@ -1,4 +1,4 @@
-import type { RecorderHealth } from './audit/recorder.ts'
+import type { RecorderHealth } from './audit/recorder/recorder.ts'
 import type { House } from './house.ts'
 import type { KeysHealth } from './keys/verifier.ts'
 import type { KeySetHealth } from './tokens/key-set.ts'

@@ -1,6 +1,6 @@
-import type { Recorder } from './audit/recorder.ts'
+import type { Recorder } from './audit/recorder/recorder.ts'
 import type { KeyVerifier } from './keys/verifier.ts'
-import type { Issuer } from './issuer.ts'
+import type { Issuer } from './issuing/issuer.ts'
 import type { Clock } from './lib/clock.ts'
 import type { Environment } from './principal.ts'
 import type { FailureBudget } from './request/failures.ts'

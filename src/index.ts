@@ -1,4 +1,4 @@
-export type { AuditHandle } from './audit-notes.ts'
+export type { AuditHandle } from './exchange/audit-notes.ts'
 export type {
   AuditAction,
   AuditActor,
@@ -12,8 +12,8 @@ export type {
   AuditRetention,
   SystemName,
 } from './audit/event.ts'
-export type { AuditMetricName, AuditNews, AuditSample, AuditSnapshot, AuditStage } from './audit/metrics.ts'
-export type { RecorderHealth, SinkHealth } from './audit/recorder.ts'
+export type { AuditMetricName, AuditNews, AuditSample, AuditSnapshot, AuditStage } from './audit/recorder/metrics.ts'
+export type { RecorderHealth, SinkHealth } from './audit/recorder/recorder.ts'
 export type { AuditLine, AuditSink, RejectedEvent, RetryableError } from './audit/sink.ts'
 export { createAuth, type Auth } from './auth.ts'
 export type { Reason } from './decision.ts'
@@ -34,8 +34,13 @@ export {
   type KeyStateCode,
   type NotReadyCode,
 } from './errors.ts'
-export { exchangeKey, type ShortLivedToken, type ExchangeKeyOptions, type KeyExchange } from './exchange-key.ts'
-export type { ExchangeToken, TokenExchange } from './exchange-token.ts'
+export {
+  exchangeKey,
+  type ShortLivedToken,
+  type ExchangeKeyOptions,
+  type KeyExchange,
+} from './exchange-key/exchange-key.ts'
+export type { ExchangeToken, TokenExchange } from './issuing/exchange-token.ts'
 export type { AuthHealth } from './health.ts'
 export type { KeyChanges, RevokeKey, RotateKey, UpdateKey } from './keys/key-change.ts'
 export type { CreateKey, ImportKey, KeyAdmin, ListKeys } from './keys/lifecycle.ts'
@@ -82,6 +87,6 @@ export {
 export { memoryKeyStore } from './stores/memory.ts'
 export type { KeySetHealth } from './tokens/key-set.ts'
 export type { InstrumentOptions, ObservedFigures, TelemetryMeter } from './telemetry.ts'
-export type { TokenAdmin } from './token-admin.ts'
-export type { RevokeToken } from './token-request.ts'
+export type { TokenAdmin } from './issuing/token-admin.ts'
+export type { RevokeToken } from './issuing/token-request.ts'
 export type { CredentialVerdict as Verdict, VerifyContext } from './verify-credential.ts'

@@ -1,4 +1,4 @@
-import { AUDIT_METRICS, type AuditMetricName, type AuditSnapshot } from './audit/metrics.ts'
+import { AUDIT_METRICS, type AuditMetricName, type AuditSnapshot } from './audit/recorder/metrics.ts'
 
 /** As much of a `Meter` of `@opentelemetry/api` (1.x) as is used. The caller hands it in: nothing of OpenTelemetry is imported. */
 export interface TelemetryMeter {

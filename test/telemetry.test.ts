@@ -6,7 +6,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { afterEach, describe, expect, test } from 'vitest'
-import { AUDIT_METRICS, createAuditMetrics, type AuditState } from '../src/audit/metrics.ts'
+import { AUDIT_METRICS, createAuditMetrics, type AuditState } from '../src/audit/recorder/metrics.ts'
 import { meterFrom, type TelemetryMeter } from '../src/telemetry.ts'
 
 let exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)

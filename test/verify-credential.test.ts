@@ -8,7 +8,7 @@ import {
   type VerifyContext,
 } from '../src/index.ts'
 import type { AuditDraft } from '../src/audit/event.ts'
-import type { Recorder } from '../src/audit/recorder.ts'
+import type { Recorder } from '../src/audit/recorder/recorder.ts'
 import { houseOf } from '../src/auth.ts'
 import { verifyCredential } from '../src/verify-credential.ts'
 import { createWorld, key16, recordOf, type World } from './http/world.ts'

@@ -1,12 +1,12 @@
 import { Command } from 'commander'
-import { addAuditCommands } from './audit-commands.ts'
+import { addAuditCommands } from './audit/commands.ts'
 import type { ExitCode } from './command-error.ts'
-import { addDoctorCommand } from './doctor.ts'
-import { addKeyCommands } from './key-commands.ts'
+import { addDoctorCommand } from './doctor/doctor.ts'
+import { addKeyCommands } from './keys/commands.ts'
 import { packageVersion } from './package-version.ts'
 import type { Shell } from './shell.ts'
 import { WIDTH } from './text-table.ts'
-import { addTokenCommands } from './token-commands.ts'
+import { addTokenCommands } from './tokens/commands.ts'
 
 const AFTER = `
 Configured by the variables that fromEnv() reads, above all

@@ -1,7 +1,7 @@
 import { EXIT, type ExitCode } from './command-error.ts'
 import { explain } from './explain-error.ts'
 import { createProgram } from './program.ts'
-import { refuseSecrets } from './read-key.ts'
+import { refuseSecrets } from './keys/read-key.ts'
 import { createShell, type Surroundings } from './shell.ts'
 
 export type { Surroundings } from './shell.ts'

@@ -1,4 +1,4 @@
-import { loadCheckpointKey } from '../audit/checkpoint.ts'
+import { loadCheckpointKey } from '../audit/chain/checkpoint.ts'
 import { ConfigError } from '../errors.ts'
 import type { KeyStore } from '../keys/store.ts'
 import { ownMember } from '../lib/own-member.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { loadCheckpointKey } from '../audit/checkpoint.ts'
+import { loadCheckpointKey } from '../audit/chain/checkpoint.ts'
 import type { AuditSink } from '../audit/sink.ts'
 import { DOCS_URL } from '../errors.ts'
 import type { KeyStore } from '../keys/store.ts'

@@ -1,7 +1,7 @@
 import { houseOf, type Auth } from '../auth.ts'
 import { GuardError } from '../errors.ts'
 import type { House } from '../house.ts'
-import { noIssuer, type Issuer } from '../issuer.ts'
+import { noIssuer, type Issuer } from '../issuing/issuer.ts'
 
 /** @throws {GuardError} where `auth` is not what this copy of the package's `createAuth` returned. */
 export function houseOfEndpoint(auth: Auth): House {

@@ -1,5 +1,5 @@
-import { createChain, type Chain } from '../../src/audit/chain.ts'
-import type { CheckpointSigner } from '../../src/audit/checkpoint.ts'
+import { createChain, type Chain } from '../../src/audit/chain/chain.ts'
+import type { CheckpointSigner } from '../../src/audit/chain/checkpoint.ts'
 import type { AuditDraft } from '../../src/audit/event.ts'
 import type { IntentDraft } from '../../src/audit/intent.ts'
 import { createJournalWriter, type JournalSettings, type JournalWriter } from '../../src/audit/journal/writer.ts'

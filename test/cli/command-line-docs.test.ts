@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ROOT } from '../../scripts/local-bin.mjs'
 import { fromEnv } from '../../src/index.ts'
-import { startExchangeIssuer } from '../exchange-issuer.ts'
+import { startExchangeIssuer } from '../exchange-key/exchange-issuer.ts'
 import { hcAuth, plain, words } from './hc-auth.ts'
 
 /** Every command of the page is run, in order and on one store, and gives what the page shows. */

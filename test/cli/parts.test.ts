@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os'
 import { expect, test } from 'vitest'
-import { nearest } from '../../src/cli/check-scopes.ts'
+import { nearest } from '../../src/cli/keys/check-scopes.ts'
 import { operatorOf } from '../../src/cli/operator.ts'
 import { collect, readDays, readInstant, readSeconds } from '../../src/cli/read-values.ts'
 import { failureOfStore } from '../../src/cli/store-failure.ts'

@@ -10,7 +10,7 @@ import { createAuth, fromEnv } from '../../src/index.ts'
 import type { Auth, AuditEvent } from '../../src/index.ts'
 import { tokenEndpoint } from '../../src/server/index.ts'
 import { sqliteKeyStore } from '../../src/stores/sqlite.ts'
-import { refuse, startExchangeIssuer, type ExchangeIssuer, type Misbehaviour } from '../exchange-issuer.ts'
+import { refuse, startExchangeIssuer, type ExchangeIssuer, type Misbehaviour } from '../exchange-key/exchange-issuer.ts'
 import { serveHandler } from '../server/web-server.ts'
 import { hcAuth, words, type Env, type Ran, type Setting } from './hc-auth.ts'
 

@@ -12,7 +12,7 @@ import { expressGuards } from '../../adapters/express.ts'
 import { fastifyGuards } from '../../adapters/fastify.ts'
 import { koaGuards } from '../../adapters/koa.ts'
 import type { Auth, AuthenticateOptions, GuardOptions, GuardRequest, Principal, Scope } from '../../src/index.ts'
-import type { AuditHandle } from '../../src/audit-notes.ts'
+import type { AuditHandle } from '../../src/exchange/audit-notes.ts'
 
 /** What a handler of the suite gets, alike on every framework. */
 export interface Handled {

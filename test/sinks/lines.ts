@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { eventLine } from '../../src/audit/event-line.ts'
+import { eventLine } from '../../src/audit/chain/event-line.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import type { AuditLine } from '../../src/audit/sink.ts'
 

@@ -1,5 +1,5 @@
 import type { AuditEvent, AuditHttp } from '../event.ts'
-import { isFhirResourceType } from '../fhir-resource-types.ts'
+import { isFhirResourceType } from '../phi/fhir-resource-types.ts'
 import {
   ORGANIZATION,
   OTHER,

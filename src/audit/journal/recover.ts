@@ -1,7 +1,7 @@
 import { truncate } from 'node:fs/promises'
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
-import type { ChainEnd } from '../chain.ts'
+import type { ChainEnd } from '../chain/chain.ts'
 import type { AuditEvent } from '../event.ts'
 import type { AuditIntent } from '../intent.ts'
 import { linesIn, segmentPath, segmentsOf, type JournalLine } from './lines.ts'

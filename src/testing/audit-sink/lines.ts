@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { AuditEvent } from '../../audit/event.ts'
-import { eventLine } from '../../audit/event-line.ts'
+import { eventLine } from '../../audit/chain/event-line.ts'
 import type { AuditLine } from '../../audit/sink.ts'
 
 /** One writer of a journal, whose lines are as a journal would hold them: numbered and chained. */

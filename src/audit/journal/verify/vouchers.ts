@@ -1,8 +1,8 @@
 import { createPublicKey, KeyObject, type JsonWebKey } from 'node:crypto'
 import { ownMember as own } from '../../../lib/own-member.ts'
-import { checkpointText, isSignedBy, keyIdOf, retentionText } from '../../checkpoint.ts'
+import { checkpointText, isSignedBy, keyIdOf, retentionText } from '../../chain/checkpoint.ts'
 import type { AuditCheckpoint, AuditEvent, AuditRetention } from '../../event.ts'
-import { eventLine } from '../../event-line.ts'
+import { eventLine } from '../../chain/event-line.ts'
 import type { AuditLine } from '../../sink.ts'
 import { readWrittenLine, type WrittenLine } from './written-line.ts'
 

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import type { Reason } from '../../../decision.ts'
 import type { AuditEvent, AuditKind, AuditName, AuditOutcome, AuditPhi } from '../../event.ts'
-import { eventLine } from '../../event-line.ts'
+import { eventLine } from '../../chain/event-line.ts'
 import type { AuditIntent } from '../../intent.ts'
-import { intentLine } from '../../intent-line.ts'
+import { intentLine } from '../../chain/intent-line.ts'
 
 /** What the chain needs to know of a line. */
 export interface WrittenLine {

@@ -1,0 +1,102 @@
+import type { AuditActor, AuditCheckpoint, AuditEvent, AuditHttp, AuditPhi, AuditRetention } from '../event.ts'
+
+/** Needs no escape in JSON, and none for anybody who splits lines. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+/** JSON allows them raw; Node's `readline`, Python's `splitlines` and others end a line there. */
+const LINE_ENDS = /[\u0085\u2028\u2029]/g
+
+/**
+ * The event as one line of JSON, without newline, its members in the order of the contract. Written out member by member,
+ * not by `JSON.stringify`: a `toJSON` that somebody has planted on a prototype would have its way with the evidence.
+ */
+export function eventLine(event: AuditEvent): string {
+  const { target, part, service } = event
+  return (
+    `{"v":1,"id":${quote(event.id)},"kind":"${event.kind}","name":"${event.name}","time":${quote(event.time)},` +
+    `"recorded":${quote(event.recorded)},"durationMs":${event.durationMs},"outcome":"${event.outcome}",` +
+    `"reason":${maybe(event.reason)},"action":${maybe(event.action)},"actor":${actorText(event.actor)},` +
+    `"target":${targetText(target)},"env":"${event.env}","scopes":${scopesText(event.scopes)},` +
+    `"client":${clientText(event.client)},"http":${httpText(event.http)},` +
+    `"requestId":${maybe(event.requestId)},"operation":${maybe(event.operation)},"purpose":${maybe(event.purpose)},` +
+    `"phi":${phiText(event.phi)},"delivered":${maybe(event.delivered)},"count":${event.count},` +
+    `"part":${part === null ? 'null' : `{"n":${part.n},"of_id":${quote(part.of_id)}}`},` +
+    `"service":{"name":${quote(service.name)},"version":${maybe(service.version)},"instance":${quote(service.instance)}},` +
+    `"writer":${quote(event.writer)},"seq":${event.seq},"prev":${maybe(event.prev)}${event.kind === 'system' ? sealText(event) : ''}}`
+  )
+}
+
+/** Own members alone: an event of this version has them or lacks them. */
+function sealText(event: AuditEvent): string {
+  const checkpoint = Object.hasOwn(event, 'checkpoint') ? event.checkpoint : undefined
+  const retention = Object.hasOwn(event, 'retention') ? event.retention : undefined
+  return (
+    (checkpoint === undefined ? '' : `,"checkpoint":${checkpointText(checkpoint)}`) +
+    (retention === undefined ? '' : `,"retention":${retentionText(retention)}`)
+  )
+}
+
+function checkpointText({ keyId, signature }: AuditCheckpoint): string {
+  return `{"keyId":${quote(keyId)},"signature":${quote(signature)}}`
+}
+
+function retentionText({ writer, segments, lastSeq, lastHash, signed }: AuditRetention): string {
+  return (
+    `{"writer":${quote(writer)},"segments":[${segments[0]},${segments[1]}],"lastSeq":${lastSeq},` +
+    `"lastHash":${quote(lastHash)},"signed":${signed === null ? 'null' : checkpointText(signed)}}`
+  )
+}
+
+export function actorText(actor: AuditActor): string {
+  return (
+    `{"kind":"${actor.kind}","org":${maybe(actor.org)},"keyId":${maybe(actor.keyId)},"sub":${maybe(actor.sub)},` +
+    `"jti":${maybe(actor.jti)},"graceEnds":${maybe(actor.graceEnds)},"by":${maybe(actor.by)}}`
+  )
+}
+
+export function scopesText({ granted, required }: AuditEvent['scopes']): string {
+  return `{"granted":${list(granted)},"required":${list(required)}}`
+}
+
+export function clientText({ ip, via }: AuditEvent['client']): string {
+  return `{"ip":${maybe(ip)},"via":${via}}`
+}
+
+function targetText(target: AuditEvent['target']): string {
+  if (target === null) return 'null'
+  return `{"keyId":${quote(target.keyId)},"org":${quote(target.org)},"fields":${list(target.fields)}}`
+}
+
+function httpText(http: AuditHttp | null): string {
+  if (http === null) return 'null'
+  return (
+    `{"method":${quote(http.method)},"route":${quote(http.route)},"status":${http.status},` +
+    `"query":${list(http.query)},"bytes":${http.bytes}}`
+  )
+}
+
+export function phiText(phi: AuditPhi | null): string {
+  if (phi === null) return 'null'
+  return (
+    `{"interaction":${maybe(phi.interaction)},"types":${list(phi.types)},"patients":${list(phi.patients)},` +
+    `"patientCount":${phi.patientCount},"resourceCount":${phi.resourceCount},"bulk":${phi.bulk},` +
+    `"attribution":"${phi.attribution}"}`
+  )
+}
+
+export function list(texts: readonly string[]): string {
+  let text = ''
+  for (const each of texts) text += text === '' ? quote(each) : `,${quote(each)}`
+  return `[${text}]`
+}
+
+export function maybe(text: string | null): string {
+  return text === null ? 'null' : quote(text)
+}
+
+export function quote(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`
+  return JSON.stringify(text).replaceAll(
+    LINE_ENDS,
+    (end) => `\\u${(end.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  )
+}

@@ -1,0 +1,259 @@
+import type { Clock } from '../../lib/clock.ts'
+import type { Environment } from '../../principal.ts'
+import { settledWithin } from '../../lib/settled-within.ts'
+import type { Caretaker } from '../caretaker/caretaker.ts'
+import { createChain } from '../chain/chain.ts'
+import type { CheckpointSigner } from '../chain/checkpoint.ts'
+import { createDelivery, type EventListener } from './delivery.ts'
+import type { AuditDraft, AuditEvent } from '../event.ts'
+import { createClosedLog, createPassingLog, type EventLog } from './event-log.ts'
+import type { IntentDraft } from '../intent.ts'
+import { createJournalLog } from './journal-log.ts'
+import type { DiskSpace } from '../journal/disk-space.ts'
+import type { JournalWriter } from '../journal/writer.ts'
+import { createAuditMetrics, type AuditMetrics, type AuditSnapshot } from './metrics.ts'
+import { createRefusals } from './refusals.ts'
+import type { AuditLine, AuditSink } from '../sink.ts'
+import { sinkHealth, type SinkHealth } from '../caretaker/sink-health.ts'
+
+/** The one door to the journal and the sinks. */
+export interface Recorder {
+  /** `false` on a test server that nobody listens to: exchanges then build no event at all. */
+  readonly wanted: boolean
+  /** A live server: an intent is written before a handler runs. */
+  readonly intends: boolean
+  /**
+   * Is the journal open and was its last append good? `false` means that a call cannot be audited now. Never throws. For what
+   * is not served by a handler; that goes through `intend`.
+   */
+  gate(): boolean
+  /**
+   * Before the handler of a live call: writes its intent, under the id of an earlier one of the same call or under a new id.
+   * Synchronous with durability `written`; with `synced` it resolves once the line is on the disk, or after 2 seconds.
+   * Never throws and never rejects.
+   */
+  intend(draft: IntentDraft, id: string | null): Admission | Promise<Admission>
+  /**
+   * Completes the draft and appends it. Returns the event, or `null` if it could not be written now: then that of a served
+   * call is held until it can be, and any other counts as a gap. Of a draft whose patients do not fit in one line, the first.
+   */
+  record(draft: AuditDraft): AuditEvent | null
+  /** Whether what was recorded so far is as durable as the configuration says. Synchronous with `written`. */
+  durable(): boolean | Promise<boolean>
+  /** A live route that nothing attributes to PHI or to none. */
+  unattributed(route: string): void
+  /**
+   * Everything recorded so far has reached the journal, `onEvent` and the sinks that do not acknowledge; one that hangs is
+   * waited for 10 seconds. Open folds are closed.
+   * @throws when events are held because the journal cannot be written.
+   */
+  flush(): Promise<void>
+  /** Opens the journal, and ends those of dead processes; throws with the cause where it is not writable. */
+  ready(): Promise<void>
+  health(): RecorderHealth
+  close(deadlineMs: number): Promise<void>
+}
+
+/** `ok`: the handler may run. `id`: of the intent; `null` where none is in the journal. */
+export interface Admission {
+  readonly ok: boolean
+  readonly id: string | null
+}
+
+export type { SinkHealth } from '../caretaker/sink-health.ts'
+
+export interface RecorderHealth {
+  /** `null` where no journal is kept (a test server). */
+  readonly journal: { readonly directory: string; readonly writable: boolean; readonly events: number } | null
+  /** Events that could not be written. */
+  readonly gaps: number
+  /** Exceptions of `onEvent`. */
+  readonly listenerErrors: number
+  /** By name of the sink that does not acknowledge: batches that it refused, and events that found its queue full. */
+  readonly sinkErrors: Readonly<Record<string, number>>
+  /** By name of the acknowledging sink: how far it is behind this process's journal. */
+  readonly sinks: Readonly<Record<string, SinkHealth>>
+  /** Calls by route template that nothing attributes. */
+  readonly unattributed: Readonly<Record<string, number>>
+  /** Every figure of the audit, as a meter gets it (`telemetry.meter`). */
+  readonly metrics: AuditSnapshot
+}
+
+export interface RecorderSettings {
+  readonly environment: Environment
+  /** Id of this process's part of the journal: letters and digits. */
+  readonly writer: string
+  readonly service: AuditEvent['service']
+  readonly clock: Clock
+  /** Required on a live server, not used on a test server. */
+  readonly journal: JournalWriter | null
+  /** Of the folder in which the journal is. */
+  readonly caretaker?: Caretaker | null | undefined
+  /** When a record counts: in the kernel, or on the disk. Default `written`. */
+  readonly durability?: 'written' | 'synced' | undefined
+  /** A live call that cannot be audited: refused, or served and held. */
+  readonly onFailure: 'deny' | 'allow'
+  readonly signer?: CheckpointSigner | null | undefined
+  /** Refusals that are written one by one in a second; default 200. */
+  readonly refusalsPerSecond?: number | undefined
+  /** Of the journal; with fewer than `reserveBytes` free, refusals are only counted. */
+  readonly disk?: DiskSpace | null | undefined
+  readonly reserveBytes?: number | undefined
+  readonly onEvent: EventListener | null
+  readonly sinks: readonly AuditSink[]
+  /** Counts; default its own. */
+  readonly metrics?: AuditMetrics | undefined
+  /** Makes the ids of events; default UUIDv7. */
+  readonly newId?: ((nowMs: number) => string) | undefined
+}
+
+/** How long `flush` waits for a sink that hangs. */
+const FLUSH_DEADLINE_MS = 10_000
+/** How long `ready` waits for the journals of dead processes; what is not done by then goes on. */
+const ADOPTION_DEADLINE_MS = 5_000
+/** Routes that are counted by name; further ones count as `*`. */
+const MAX_ROUTES = 1000
+
+/** Opens nothing: that happens in `ready`, or when the first live call is at its gate. */
+export function createRecorder(settings: RecorderSettings): Recorder {
+  const { environment, onFailure, onEvent, sinks, clock } = settings
+  const { caretaker = null, disk = null, durability = 'written' } = own(settings)
+  const metrics = own(settings).metrics ?? createAuditMetrics()
+  const delivery = createDelivery(onEvent, sinks)
+  const log = createLog({ ...settings, metrics }, deliver)
+  const { refusalsPerSecond, reserveBytes } = own(settings)
+  const refusals = createRefusals({ clock, disk, refusalsPerSecond, reserveBytes }, log)
+  const unattributed = new Map<string, number>()
+  const wanted = environment === 'live' || onEvent !== null || sinks.some(({ acks }) => !acks)
+  let begun: Promise<void> | null = null
+  let timer: NodeJS.Timeout | null = null
+
+  function deliver(line: AuditLine): void {
+    metrics.event(line.event)
+    delivery.deliver(line)
+    caretaker?.wake()
+  }
+  const append = async (draft: AuditDraft): Promise<boolean> => log.record(draft) !== null && (await log.synced())
+  const second = (): void => {
+    refusals.due()
+    log.tick()
+    disk?.warn()
+    caretaker?.second()
+  }
+  const begin = (): Promise<void> => {
+    timer ??= setInterval(second, 1000).unref()
+    begun ??= caretaker?.start({ deliver, append, metrics }) ?? Promise.resolve()
+    return begun
+  }
+  const admission = (ok: boolean, id: string | null): Admission => {
+    if (!ok) metrics.refused()
+    return { ok, id }
+  }
+  const open = (): boolean => {
+    const good = log.writable()
+    if (good && begun === null) void begin()
+    return good
+  }
+
+  const health = (): RecorderHealth => {
+    const facts = {
+      gaps: log.gaps,
+      sinks: sinkHealth(caretaker?.sinks() ?? {}, { events: log.length, now: clock.now() }),
+      unattributed: Object.fromEntries(unattributed),
+    }
+    const unchecked = log.uncheckedMs()
+    return {
+      ...facts,
+      journal: log.journal === null ? null : { ...log.journal, events: log.length },
+      listenerErrors: delivery.listenerErrors,
+      sinkErrors: delivery.sinkErrors,
+      metrics: metrics.snapshot({
+        ...facts,
+        freeBytes: disk?.free() ?? null,
+        checkpointAgeSeconds: unchecked === null ? null : unchecked / 1000,
+      }),
+    }
+  }
+
+  return Object.freeze({
+    wanted,
+    intends: environment === 'live',
+    gate: () => open() || onFailure === 'allow',
+    intend(draft: IntentDraft, known: string | null) {
+      const id = open() ? log.intend(draft, known) : null
+      if (id === null) return admission(onFailure === 'allow', known)
+      if (durability === 'written') return admission(true, id)
+      return log.synced().then((good) => admission(good || onFailure === 'allow', id))
+    },
+    record(draft: AuditDraft) {
+      if (!wanted) return null
+      if (begun === null) open()
+      const kept = refusals.take(draft)
+      return kept === null ? null : log.record(kept)
+    },
+    durable: () => durability === 'written' || onFailure === 'allow' || log.synced(),
+    unattributed(route: string) {
+      const name = unattributed.has(route) || unattributed.size < MAX_ROUTES ? route : '*'
+      unattributed.set(name, (unattributed.get(name) ?? 0) + 1)
+    },
+    async flush() {
+      refusals.end()
+      try {
+        log.settle()
+      } finally {
+        await delivery.settled(FLUSH_DEADLINE_MS)
+      }
+    },
+    async ready() {
+      log.ready()
+      if (environment === 'live') await settledWithin(begin(), ADOPTION_DEADLINE_MS)
+    },
+    health,
+    async close(deadlineMs: number) {
+      if (timer !== null) clearInterval(timer)
+      refusals.end()
+      const finished = log.close()
+      await Promise.all([delivery.close(deadlineMs), caretaker?.close({ deadlineMs, finished })])
+    },
+  })
+}
+
+/** Own members alone: what stands on a polluted prototype is nobody's setting. */
+function own(settings: RecorderSettings): RecorderSettings {
+  return Object.assign(Object.create(null), settings) as RecorderSettings
+}
+
+function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => void): EventLog {
+  const {
+    environment,
+    service,
+    writer,
+    clock,
+    journal,
+    newId,
+    signer = null,
+    disk = null,
+    metrics = createAuditMetrics(),
+  } = own(settings)
+  const live = environment === 'live'
+  const chain = createChain({ environment, service, writer, clock, linked: live, newId, signer })
+  if (!live) return createPassingLog(chain, deliver)
+  if (journal === null) return createClosedLog()
+  const announce = (failure: Error | null): void => warn(settings, failure)
+  const spend = (bytes: number): void => disk?.spend(bytes)
+  return createJournalLog({ chain, journal, clock, deliver, announce, checkpoints: signer !== null, metrics, spend })
+}
+
+/** The code of the system's error says what is wrong; its message may hold paths. */
+function warn({ onFailure }: RecorderSettings, failure: Error | null): void {
+  const code: unknown =
+    failure !== null && Object.hasOwn(failure, 'code') ? Reflect.get(failure, 'code') : 'a short write'
+  const then = onFailure === 'deny' ? 'refused with 503 AUDIT_UNAVAILABLE' : 'served, and their events held'
+  process.emitWarning(
+    `The audit journal cannot be written (${String(code)}). Until it can be, live calls are ${then}.`,
+    {
+      type: 'HealthCloudAuthWarning',
+      code: 'HC_AUTH_JOURNAL',
+    },
+  )
+}
