@@ -55,6 +55,7 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
   let recorder: CaretakersRecorder | null = null
   let owner: Owner | null = null
   let seconds = 0
+  let closed = false
 
   const courierOf = (sink: AuditSink, of: string): Courier =>
     createCourier({
@@ -69,11 +70,17 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
     const taken = await Promise.all(its.map((each) => each.finish()))
     for (const each of its) others.delete(each)
     if (taken.every(Boolean)) orphan.owner.release()
+    else orphan.owner.leave()
   }
   const failed = (stage: 'adoption' | 'retention') => () => recorder?.metrics.failed(stage)
   const adopt = oneAtATime(async () => {
     if (recorder === null) return
-    for (const orphan of await adoption.look(recorder.deliver)) void carry(orphan)
+    const orphans = await adoption.look(recorder.deliver)
+    // Closed meanwhile: nobody would end what is begun now.
+    for (const orphan of orphans) {
+      if (closed) orphan.owner.leave()
+      else void carry(orphan)
+    }
   }, failed('adoption'))
   const retire = oneAtATime(async () => {
     if (recorder !== null) await settings.retire(recorder)
@@ -102,6 +109,7 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
     },
     sinks: () => Object.fromEntries(couriers.map(({ sink, state }) => [sink, state])),
     async close({ deadlineMs, finished }: { deadlineMs: number; finished: boolean }) {
+      closed = true
       recorder = null
       const ends = [...couriers, ...others].map((each) => each.close(deadlineMs))
       const taken = (await Promise.all(ends)).slice(0, couriers.length)

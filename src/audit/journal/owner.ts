@@ -26,8 +26,10 @@ export interface Owner {
   beat(): void
   /** `false`: another process thought this one dead and has followed it. */
   holds(): boolean
-  /** The writer is finished, or somebody else may look after it. */
+  /** The writer is finished, and nothing is owed to anybody. */
   release(): void
+  /** Whoever followed somebody leaves the rest to the next who does. */
+  leave(): void
 }
 
 /** A process as another one can recognise it. */
@@ -79,6 +81,7 @@ function put(folder: string, number: number): Owner {
   return Object.freeze({
     beat: () => quietly(() => utimesSync(path, new Date(), new Date())),
     holds: () => newest(folder) === number,
+    leave: () => quietly(() => unlinkSync(path)),
     release() {
       if (newest(folder) !== number) return
       for (let each = number; each > 0; each -= 1) quietly(() => unlinkSync(join(folder, `owner-${each}`)))

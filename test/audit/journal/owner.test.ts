@@ -119,3 +119,10 @@ describe('who follows an owner', () => {
     expect(hasOwner(directory, 'w1')).toBe(true)
   })
 })
+
+test('who leaves a folder that he followed leaves it to the next', () => {
+  owned('w1', { ...thisProcess(), pid: 2 ** 30 })
+  followOwner(directory, 'w1')?.leave()
+  expect(files('w1')).toEqual(['owner-1'])
+  expect(followOwner(directory, 'w1')).not.toBeNull()
+})

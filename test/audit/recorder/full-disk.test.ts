@@ -4,11 +4,11 @@ import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createDiskSpace } from '../../src/audit/journal/disk-space.ts'
-import { keepDeadLetters } from '../../src/audit/journal/dead-letters.ts'
-import { ownWriter } from '../../src/audit/journal/owner.ts'
-import { createJournalWriter } from '../../src/audit/journal/writer.ts'
-import { memoryRecorder, refusal } from '../fixtures/audit.ts'
+import { createDiskSpace } from '../../../src/audit/journal/disk-space.ts'
+import { keepDeadLetters } from '../../../src/audit/journal/dead-letters.ts'
+import { ownWriter } from '../../../src/audit/journal/owner.ts'
+import { createJournalWriter } from '../../../src/audit/journal/writer.ts'
+import { memoryRecorder, refusal } from '../../fixtures/audit.ts'
 
 const realWrite = fs.writeSync
 const realOpen = promises.open
