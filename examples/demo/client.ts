@@ -1,4 +1,5 @@
 import https from 'node:https'
+import type { IncomingMessage } from 'node:http'
 
 export interface DemoAnswer {
   readonly status: number
@@ -10,43 +11,54 @@ export interface DemoAnswer {
 }
 
 export interface DemoClient {
+  /** Rejects where the connection breaks off before the whole answer is there. */
   get(port: number, path: string, credential?: string): Promise<DemoAnswer>
-  /** Answers received so far. */
-  calls(): number
+  /** Request ids of the calls whose whole answer has arrived. */
+  readonly answered: ReadonlySet<string>
   close(): void
 }
 
 /** Keep-alive over TLS, trusting the demo's own certificate alone. */
 export function createClient(ca: string): DemoClient {
   let calls = 0
+  const answered = new Set<string>()
   const agent = new https.Agent({ keepAlive: true, ca })
   return {
     get: (port, path, credential) =>
       new Promise((resolve, reject) => {
         const started = performance.now()
-        const headers = credential === undefined ? {} : { authorization: `Bearer ${credential}` }
+        calls += 1
+        const id = `demo-${calls}`
+        const authorization = credential === undefined ? {} : { authorization: `Bearer ${credential}` }
+        const headers = { 'x-request-id': id, ...authorization }
         https
           .get({ host: '127.0.0.1', port, path, agent, headers }, (response) => {
-            const chunks: Buffer[] = []
-            response.on('data', (chunk: Buffer) => chunks.push(chunk))
-            response.on('end', () => {
-              const body = Buffer.concat(chunks).toString('utf8')
-              const milliseconds = performance.now() - started
-              calls += 1
-              const expires = response.headers['healthcloud-key-expires']
-              resolve({
-                status: response.statusCode ?? 0,
-                code: codeOf(body),
-                expires: typeof expires === 'string' ? expires : null,
-                body,
-                milliseconds,
-              })
-            })
+            bodyOf(response).then((body) => {
+              answered.add(id)
+              resolve(answerOf(response, body, started))
+            }, reject)
           })
           .on('error', reject)
       }),
-    calls: () => calls,
+    answered,
     close: () => agent.destroy(),
+  }
+}
+
+async function bodyOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function answerOf({ statusCode = 0, headers }: IncomingMessage, body: string, started: number): DemoAnswer {
+  const expires = headers['healthcloud-key-expires']
+  return {
+    status: statusCode,
+    code: codeOf(body),
+    expires: typeof expires === 'string' ? expires : null,
+    body,
+    milliseconds: performance.now() - started,
   }
 }
 

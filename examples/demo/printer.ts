@@ -20,7 +20,7 @@ export function createPrinter(json: boolean): Printer {
     row: ([first = '', ...rest]) =>
       say(
         `  ${first.padEnd(34)}${rest
-          .map((cell) => cell.padEnd(20))
+          .map((cell) => `${cell.padEnd(19)} `)
           .join('')
           .trimEnd()}`,
       ),

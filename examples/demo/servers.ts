@@ -1,11 +1,9 @@
-import https from 'node:https'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Auth } from '@healthcloud/auth'
-import { generate } from 'selfsigned'
 import { buildApp as buildExpress } from '../express.ts'
 import { buildApp as buildFastify } from '../fastify.ts'
 import { buildApp as buildKoa } from '../koa.ts'
+import { listen, type Certificate } from './https.ts'
 
 export type Framework = 'Express' | 'Koa' | 'Fastify'
 
@@ -13,29 +11,21 @@ export interface DemoServer {
   readonly framework: Framework
   readonly port: number
   readonly auth: Auth
+  /** The journal is ended, and the receiver has it. */
   close(): Promise<void>
 }
 
 export type DemoServers = readonly [express: DemoServer, koa: DemoServer, fastify: DemoServer]
 
 /** The three example backends over TLS on loopback, each behind an auth of its own. */
-export async function startServers(
-  createAuth: (framework: Framework) => Auth,
-): Promise<{ servers: DemoServers; ca: string }> {
-  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
-    keySize: 2048,
-    extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
-  })
+export async function startServers(tls: Certificate, createAuth: (framework: Framework) => Auth): Promise<DemoServers> {
   const serve = async (framework: Framework): Promise<DemoServer> => {
     const auth = createAuth(framework)
     await auth.ready()
-    const server = https.createServer({ key, cert, keepAlive: true }, await LISTENERS[framework](auth))
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve)
-    })
-    return { framework, auth, port: (server.address() as AddressInfo).port, close: () => stop(server, auth) }
+    const server = await listen(tls, await LISTENERS[framework](auth))
+    return { framework, auth, port: server.port, close: () => server.close(auth) }
   }
-  return { servers: await Promise.all([serve('Express'), serve('Koa'), serve('Fastify')]), ca: cert }
+  return Promise.all([serve('Express'), serve('Koa'), serve('Fastify')])
 }
 
 const LISTENERS: Readonly<Record<Framework, (auth: Auth) => RequestListener | Promise<RequestListener>>> = {
@@ -46,12 +36,4 @@ const LISTENERS: Readonly<Record<Framework, (auth: Auth) => RequestListener | Pr
     await app.ready()
     return (request: IncomingMessage, response: ServerResponse) => app.routing(request, response)
   },
-}
-
-async function stop(server: https.Server, auth: Auth): Promise<void> {
-  await new Promise<void>((resolve) => {
-    server.closeAllConnections()
-    server.close(() => resolve())
-  })
-  await auth.close()
 }

@@ -1,13 +1,15 @@
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createAuth, type Auth } from '@healthcloud/auth'
 import { createClient, type DemoAnswer, type DemoClient } from './client.ts'
 import { createClock, type DemoClock } from './clock.ts'
+import { createFetch } from './https.ts'
+import { startIssuer, type DemoIssuer } from './issuer.ts'
 import type { Printer } from './printer.ts'
+import { startReceiver, type DemoReceiver } from './receiver.ts'
 import { startServers, type DemoServers, type Framework } from './servers.ts'
-import { startIssuer, type DemoIssuer } from './start-issuer.ts'
+import { AUDIENCE, createSettings, ISSUER, liveOptions, type DemoSettings } from './settings.ts'
 import { openStores, type DemoStores } from './stores.ts'
 
 /** What the scenes play with. */
@@ -17,9 +19,15 @@ export interface Stage {
   readonly client: DemoClient
   readonly clock: DemoClock
   readonly issuer: DemoIssuer
+  readonly receiver: DemoReceiver
   readonly stores: DemoStores
-  /** The directory of the journal, the same for all. */
-  readonly journal: string
+  readonly settings: DemoSettings
+  /** Where the journal's signatures are examined. */
+  readonly publicKey: string
+  /** The demo's certificate, as a file. */
+  readonly caFile: string
+  /** What else is to be done at the end. */
+  readonly closing: Closing
 }
 
 /** What to do at the end, last first. */
@@ -30,30 +38,38 @@ export const PATIENT = '/v1/patients/123'
 export async function setStage(print: Printer, closing: Closing): Promise<Stage> {
   const directory = await mkdtemp(path.join(tmpdir(), 'hc-demo-'))
   closing.push(() => rm(directory, { recursive: true, force: true }))
-  const stores = await openStores(path.join(directory, 'keys.db'))
-  const issuer = await startIssuer()
+  const { settings: own, publicKey } = await createSettings(directory)
+  const stores = await openStores(own.keyFile)
+  const caFile = path.join(directory, 'ca.pem')
+  await writeFile(caFile, own.tls.cert)
+  const receiver = await startReceiver(own.tls, path.join(directory, 'received.jsonl'))
+  closing.push(receiver.kill)
+  const settings = { ...own, receiver: receiver.url }
+  const issuer = await startIssuer(settings)
   closing.push(issuer.kill)
-  const journal = path.join(directory, 'journal')
   const clock = createClock()
-  const { servers, ca } = await startServers(authMaker({ stores, issuer, journal, clock }))
-  closing.push(() => Promise.all(servers.map((server) => server.close())))
-  const client = createClient(ca)
+  const servers = await startServers(own.tls, authMaker({ settings, stores, issuer, clock }))
+  closing.push(() => closeServers(servers))
+  const client = createClient(own.tls.cert)
   closing.push(client.close)
-  return { print, servers, client, clock, issuer, stores, journal }
+  return { print, servers, client, clock, issuer, receiver, stores, settings, publicKey, caFile, closing }
 }
 
 /** Three servers that share the file of keys, the issuer, the journal's directory and the clock, and nothing in memory. */
-function authMaker({ stores, issuer, journal, clock }: Pick<Stage, 'stores' | 'issuer' | 'journal' | 'clock'>) {
-  const pseudonymKeys = [{ id: 'k1', secret: randomBytes(32).toString('base64') }]
-  return (framework: Framework): Auth =>
-    createAuth({
-      environment: 'live',
-      keys: { store: stores.make() },
-      tokens: { issuer: issuer.url, audience: 'https://partner.example', jwks: `${issuer.url}/jwks` },
-      audit: { directory: journal, pseudonymKeys },
-      service: { name: 'demo', instance: framework },
+function authMaker({ settings, stores, issuer, clock }: Pick<Stage, 'settings' | 'stores' | 'issuer' | 'clock'>) {
+  return (framework: Framework): Auth => {
+    const { keys, ...options } = liveOptions(settings, framework)
+    return createAuth({
+      ...options,
+      keys: { store: stores.guard(keys.store) },
+      tokens: { issuer: ISSUER, audience: AUDIENCE, jwks: issuer.jwks, fetch: createFetch(settings.tls.cert) },
       clock,
     })
+  }
+}
+
+export async function closeServers(servers: DemoServers): Promise<void> {
+  await Promise.all(servers.map((server) => server.close()))
 }
 
 /** The same call to all three servers, at one time. */
@@ -67,4 +83,9 @@ export function everywhere(
 
 export function statusesOf(answers: readonly DemoAnswer[]): number[] {
   return answers.map(({ status }) => status)
+}
+
+/** `--short`: for a test, which does not look at the figures. */
+export function milliseconds(usual: number): number {
+  return process.argv.includes('--short') ? usual / 5 : usual
 }

@@ -2,8 +2,8 @@ import type { KeyStore } from '@healthcloud/auth'
 import { sqliteKeyStore } from '@healthcloud/auth/stores/sqlite'
 
 export interface DemoStores {
-  /** A store of its own on the one file: what another one changes reaches it through the file alone. */
-  make(): KeyStore
+  /** The same store, under the demo's hand. */
+  guard(store: KeyStore): KeyStore
   /** From now on, no key is found. */
   pullPlug(): void
   plugIn(): void
@@ -16,14 +16,11 @@ export async function openStores(file: string): Promise<DemoStores> {
   await first.ready?.(AbortSignal.timeout(5000))
   await first.close?.()
   return {
-    make: () => {
-      const store = sqliteKeyStore(file)
-      return {
-        ...store,
-        find: (lookup, context) =>
-          isDown ? Promise.reject(new Error('the demo pulled the plug')) : store.find(lookup, context),
-      }
-    },
+    guard: (store) => ({
+      ...store,
+      find: (lookup, context) =>
+        isDown ? Promise.reject(new Error('the demo pulled the plug')) : store.find(lookup, context),
+    }),
     pullPlug: () => {
       isDown = true
     },

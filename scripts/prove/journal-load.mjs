@@ -7,9 +7,9 @@ export function startLoad({ port, key, width, prefix }) {
   /** Request ids by how their call ended. */
   const ended = { answered: [], refused: [], broken: [] }
   let sent = 0
-  let stopped = false
+  const stopping = new AbortController()
   const worker = async () => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       sent += 1
       const requestId = `${prefix}-${sent}`
       const status = await call({ port, agent, key, requestId })
@@ -22,7 +22,7 @@ export function startLoad({ port, key, width, prefix }) {
   return {
     ended,
     stop: async () => {
-      stopped = true
+      stopping.abort()
       await running
       agent.destroy()
     },

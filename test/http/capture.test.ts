@@ -573,7 +573,7 @@ describe('in its framework', () => {
       const { json } = sub.response
       sub.response.json = function (body) {
         own.push('sub')
-        return Reflect.apply(json, this, [body]) as typeof this
+        return Reflect.apply(json, this, [body])
       }
       sub.use((_request, response) => void response.json(patient('7')))
       const app = create()

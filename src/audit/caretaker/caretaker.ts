@@ -1,9 +1,10 @@
-import { createCourier, type Courier, type CourierState } from './courier.ts'
+import type { CourierState } from './courier.ts'
 import type { AuditDraft } from '../event.ts'
 import type { Owner } from '../journal/owner.ts'
 import type { JournalOwner } from '../journal/writer.ts'
 import type { AuditMetrics } from '../recorder/metrics.ts'
-import type { Adoption, Orphan } from './orphans.ts'
+import type { Adoption } from './orphans.ts'
+import { createPost } from './post.ts'
 import type { AuditLine, AuditSink } from '../sink.ts'
 
 /** Looks after the folder of journals beside the requests: dead processes, sinks, age. */
@@ -49,38 +50,15 @@ const ADOPT_EVERY = 30
 const RETIRE_EVERY = 3600
 
 export function createCaretaker(settings: CaretakerSettings): Caretaker {
-  const { directory, writer, sinks, adoption } = settings
-  const couriers: Courier[] = []
-  const others = new Set<Courier>()
   let recorder: CaretakersRecorder | null = null
   let owner: Owner | null = null
   let seconds = 0
-  let closed = false
+  const post = createPost({ ...settings, onDead: (sink, count) => recorder?.metrics.deadLetters(sink, count) })
 
-  const courierOf = (sink: AuditSink, of: string): Courier =>
-    createCourier({
-      directory,
-      writer: of,
-      sink,
-      onDead: (count) => recorder?.metrics.deadLetters(sink.name, count),
-    })
-  const carry = async (orphan: Orphan): Promise<void> => {
-    const its = sinks.map((sink) => courierOf(sink, orphan.writer))
-    for (const each of its) others.add(each)
-    const taken = await Promise.all(its.map((each) => each.finish()))
-    for (const each of its) others.delete(each)
-    if (taken.every(Boolean)) orphan.owner.release()
-    else orphan.owner.leave()
-  }
   const failed = (stage: 'adoption' | 'retention') => () => recorder?.metrics.failed(stage)
   const adopt = oneAtATime(async () => {
     if (recorder === null) return
-    const orphans = await adoption.look(recorder.deliver)
-    // Closed meanwhile: nobody would end what is begun now.
-    for (const orphan of orphans) {
-      if (closed) orphan.owner.leave()
-      else void carry(orphan)
-    }
+    for (const orphan of await settings.adoption.look(recorder.deliver)) void post.carry(orphan)
   }, failed('adoption'))
   const retire = oneAtATime(async () => {
     if (recorder !== null) await settings.retire(recorder)
@@ -92,9 +70,8 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
     },
     holds: () => owner === null || owner.holds(),
     async start(of: CaretakersRecorder) {
-      const isFirst = recorder === null
       recorder = of
-      if (isFirst) for (const sink of sinks) couriers.push(courierOf(sink, writer))
+      post.open()
       await adopt()
       void retire()
     },
@@ -104,16 +81,12 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
       if (seconds % ADOPT_EVERY === 0) void adopt()
       if (seconds % RETIRE_EVERY === 0) void retire()
     },
-    wake() {
-      for (const courier of couriers) courier.wake()
-    },
-    sinks: () => Object.fromEntries(couriers.map(({ sink, state }) => [sink, state])),
+    wake: post.wake,
+    sinks: post.states,
     async close({ deadlineMs, finished }: { deadlineMs: number; finished: boolean }) {
-      closed = true
       recorder = null
-      const ends = [...couriers, ...others].map((each) => each.close(deadlineMs))
-      const taken = (await Promise.all(ends)).slice(0, couriers.length)
-      if (finished && taken.every(Boolean)) owner?.release()
+      const taken = await post.close(deadlineMs)
+      if (finished && taken) owner?.release()
     },
   })
 }

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { ownMember } from '../../lib/own-member.ts'
 import { loadCursor, saveCursor, type Cursor } from '../journal/cursor.ts'
-import { keepDeadLetters } from '../journal/dead-letters.ts'
 import { readBatch, type Batch } from '../journal/read-batch.ts'
-import type { AuditSink, RejectedEvent } from '../sink.ts'
+import type { AuditSink } from '../sink.ts'
+import { handOver } from './hand-over.ts'
+import { createBell, pause, retryAfter } from './patience.ts'
 
 /** Carries one writer's events to one sink, from the journal: at least once, in order, without end. */
 export interface Courier {
@@ -43,65 +43,39 @@ export interface CourierSettings {
 
 const FIRST_PAUSE_MS = 100
 const LAST_PAUSE_MS = 30_000
-/** No receiver may make us wait for longer. */
-const MAX_RETRY_AFTER_MS = 3_600_000
-/** A sink that says nothing for so long has failed. */
-const WRITE_DEADLINE_MS = 60_000
 /** Lines of one turn of the event loop, and a little more, go together. */
 const GATHER_MS = 20
 
 export function createCourier(settings: CourierSettings): Courier {
-  const { directory, writer, sink, random = Math.random, onDead } = settings
-  const folder = join(directory, writer)
+  const way = createWay(settings)
   const stop = new AbortController()
   /** There is little time left: no pause is waited out. */
   const hurry = new AbortController()
   const bell = createBell()
-  const state = { seq: 0, recorded: null as string | null, batches: 0, failures: 0, dead: 0, failing: false }
-  let cursor: Cursor | null = null
   let ending = false
   let pauseMs = FIRST_PAUSE_MS
 
-  const hand = async ({ lines, next }: Batch): Promise<void> => {
-    const answer = await handed((signal) => sink.write(lines, signal), stop.signal)
-    const rejected = rejectedOf(answer)
-    const letters = lines.flatMap(({ event, text }) => {
-      const reason = rejected.get(event.id)
-      return reason === undefined ? [] : [{ reason, text }]
-    })
-    if (letters.length > 0) {
-      await keepDeadLetters(folder, sink.name, letters)
-      onDead?.(letters.length)
+  const turn = async (): Promise<'on' | 'end'> => {
+    const last = ending
+    if (await way.step(stop.signal)) {
+      pauseMs = FIRST_PAUSE_MS
+      return 'on'
     }
-    await saveCursor(folder, sink.name, next)
-    cursor = next
-    const last = lines.at(-1)
-    Object.assign(state, { seq: next.seq, recorded: last?.event.recorded ?? state.recorded, failing: false })
-    state.batches += 1
-    state.dead += letters.length
-    pauseMs = FIRST_PAUSE_MS
-  }
-  /** `false`: there is nothing more for now. */
-  const step = async (): Promise<boolean> => {
-    cursor ??= await loadCursor(folder, sink.name)
-    state.seq = cursor.seq
-    const batch = await readBatch(directory, writer, cursor)
-    if (batch.lines.length > 0) await hand(batch)
-    else if (batch.next.offset === cursor.offset && batch.next.segment === cursor.segment) return false
-    else cursor = batch.next
-    return true
+    // What was written while it looked is looked for once more.
+    if (last) return 'end'
+    if (!ending) {
+      await bell.rung(stop.signal)
+      await pause(GATHER_MS, stop.signal)
+    }
+    return 'on'
   }
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       try {
-        if (await step()) continue
-        if (ending) return
-        await bell.rung(stop.signal)
-        await pause(GATHER_MS, stop.signal)
+        if ((await turn()) === 'end') return
       } catch (error) {
-        state.failures += 1
-        state.failing = true
-        await pause(retryAfter(error) ?? pauseMs * random(), hurry.signal)
+        way.failed()
+        await pause(retryAfter(error) ?? pauseMs * (settings.random ?? Math.random)(), hurry.signal)
         if (hurry.signal.aborted) await pause(FIRST_PAUSE_MS, stop.signal)
         pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS)
       }
@@ -114,9 +88,9 @@ export function createCourier(settings: CourierSettings): Courier {
   const running = run()
 
   return Object.freeze({
-    sink: sink.name,
+    sink: settings.sink.name,
     get state() {
-      return Object.freeze({ ...state })
+      return way.state()
     },
     wake: bell.ring,
     async finish() {
@@ -135,73 +109,48 @@ export function createCourier(settings: CourierSettings): Courier {
   })
 }
 
-/** Rung while nobody listens, it is heard by who listens next. */
-function createBell(): { ring(): void; rung(signal: AbortSignal): Promise<void> } {
-  let ringing = false
-  let wake: (() => void) | null = null
-  return {
-    ring() {
-      ringing = true
-      wake?.()
-    },
-    rung: (signal) =>
-      new Promise<void>((resolve) => {
-        const done = (): void => {
-          ringing = false
-          wake = null
-          signal.removeEventListener('abort', done)
-          resolve()
-        }
-        if (ringing || signal.aborted) done()
-        else {
-          wake = done
-          signal.addEventListener('abort', done)
-        }
-      }),
-  }
+/** How far the sink has got, batch by batch. */
+interface Way {
+  /** The next batch; `false`: there is nothing more for now. @throws where it must be tried again. */
+  step(stop: AbortSignal): Promise<boolean>
+  failed(): void
+  state(): CourierState
 }
 
-/** Whether or not the sink heeds its signal, it is not waited for beyond it. */
-async function handed<T>(write: (signal: AbortSignal) => Promise<T>, stop: AbortSignal): Promise<T> {
-  const attempt = new AbortController()
-  const abort = (): void => attempt.abort()
-  const timer = setTimeout(abort, WRITE_DEADLINE_MS).unref()
-  stop.addEventListener('abort', abort)
-  try {
-    return await new Promise<T>((resolve, reject) => {
-      attempt.signal.addEventListener('abort', () => reject(new Error('The sink did not answer in time.')))
-      if (stop.aborted) abort()
-      else write(attempt.signal).then(resolve, reject)
-    })
-  } finally {
-    clearTimeout(timer)
-    stop.removeEventListener('abort', abort)
-  }
-}
+function createWay({ directory, writer, sink, onDead }: CourierSettings): Way {
+  const folder = join(directory, writer)
+  let cursor: Cursor | null = null
+  let state: CourierState = { seq: 0, recorded: null, batches: 0, failures: 0, dead: 0, failing: false }
 
-function rejectedOf(answer: unknown): ReadonlyMap<string, string> {
-  const list: unknown = ownMember(answer, 'rejected')
-  const entries = (Array.isArray(list) ? (list as readonly RejectedEvent[]) : []).map(
-    (each) => [String(ownMember(each, 'id')), String(ownMember(each, 'reason')).slice(0, 64)] as const,
-  )
-  return new Map(entries)
-}
-
-function retryAfter(error: unknown): number | null {
-  const ms = ownMember(error, 'retryAfterMs')
-  return typeof ms === 'number' && ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : null
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
+  const hand = async (batch: Batch, stop: AbortSignal): Promise<void> => {
+    const dead = await handOver(batch, { sink, folder, stop })
+    if (dead > 0) onDead?.(dead)
+    await saveCursor(folder, sink.name, batch.next)
+    cursor = batch.next
+    state = {
+      ...state,
+      seq: batch.next.seq,
+      recorded: batch.lines.at(-1)?.event.recorded ?? state.recorded,
+      batches: state.batches + 1,
+      dead: state.dead + dead,
+      failing: false,
     }
-    // Alone it keeps no process alive: the next one goes on from the cursor.
-    const timer = setTimeout(done, ms).unref()
-    signal.addEventListener('abort', done)
-  })
+  }
+  return {
+    async step(stop) {
+      if (cursor === null) {
+        cursor = await loadCursor(folder, sink.name)
+        state = { ...state, seq: cursor.seq }
+      }
+      const batch = await readBatch(directory, writer, cursor)
+      if (batch.lines.length > 0) await hand(batch, stop)
+      else if (batch.next.offset === cursor.offset && batch.next.segment === cursor.segment) return false
+      else cursor = batch.next
+      return true
+    },
+    failed() {
+      state = { ...state, failures: state.failures + 1, failing: true }
+    },
+    state: () => Object.freeze({ ...state }),
+  }
 }

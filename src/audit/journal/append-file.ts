@@ -148,13 +148,8 @@ export function createAppendFile(path: string, files: JournalFiles, from?: Appen
     },
     cut(length: number) {
       quietly(release)
-      const fresh = files.open(path, APPEND & ~constants.O_CREAT)
-      try {
-        files.truncate(fresh, length)
-        end = length
-      } finally {
-        files.close(fresh)
-      }
+      cutFile(path, files, length)
+      end = length
     },
     close() {
       try {
@@ -164,6 +159,15 @@ export function createAppendFile(path: string, files: JournalFiles, from?: Appen
       }
     },
   })
+}
+
+function cutFile(path: string, files: JournalFiles, length: number): void {
+  const file = files.open(path, APPEND & ~constants.O_CREAT)
+  try {
+    files.truncate(file, length)
+  } finally {
+    files.close(file)
+  }
 }
 
 function quietly(work: () => void): void {

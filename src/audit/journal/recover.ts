@@ -42,17 +42,17 @@ export async function readLeftover(directory: string, writer: string): Promise<L
     if (segment === last && group.value.length > 0)
       await truncate(join(directory, segmentPath(writer, segment)), offset)
   }
-  const event = parsed<AuditEvent>(seen.event)
+  const event = eventIn(seen.event)
   return Object.freeze({
     writer,
     end: { segment: last, offset },
     chain: {
       seq: event?.seq ?? 0,
-      intents: parsed<AuditIntent>(seen.intent)?.n ?? 0,
+      intents: intentIn(seen.intent)?.n ?? 0,
       prev: seen.line === null ? null : hash('sha256', seen.line, 'hex'),
     },
-    open: [...open.values()].map(({ bytes }) => parsed<AuditIntent>(bytes)).filter((each) => each !== null),
-    finished: seen.line === seen.event && isClosing(event, parsed<AuditEvent>(seen.eventBefore)),
+    open: [...open.values()].map(({ bytes }) => intentIn(bytes)).filter((each) => each !== null),
+    finished: seen.line === seen.event && isClosing(event, eventIn(seen.eventBefore)),
   })
 }
 
@@ -92,10 +92,18 @@ function idAt(bytes: Buffer, start: number): string {
 }
 
 /** A line that is no JSON was changed by somebody: verification says so; there is nothing in it to go on with. */
-function parsed<T>(bytes: Buffer | null): T | null {
+function parsed(bytes: Buffer | null): unknown {
   try {
-    return bytes === null ? null : (JSON.parse(bytes.toString('utf8')) as T)
+    return bytes === null ? null : JSON.parse(bytes.toString('utf8'))
   } catch {
     return null
   }
+}
+
+function eventIn(bytes: Buffer | null): AuditEvent | null {
+  return parsed(bytes) as AuditEvent | null
+}
+
+function intentIn(bytes: Buffer | null): AuditIntent | null {
+  return parsed(bytes) as AuditIntent | null
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import { createAppendFile, nodeFiles, type AppendFile, type JournalFiles } from './append-file.ts'
-import { createKeptLines } from './kept-lines.ts'
+import { createKeptLines, type KeptLines } from './kept-lines.ts'
 import { segmentPath } from './lines.ts'
 
 /** Where a journal ends: its last segment, and the bytes of whole lines in it. */
@@ -64,94 +64,122 @@ const SEGMENT_BYTES = 67_108_864
 const SEGMENT_MS = 3_600_000
 
 export function createSegments(settings: JournalSettings): Segments {
-  const { directory, writer, from, owner } = settings
-  const files = (Object.hasOwn(settings, 'files') ? settings.files : undefined) ?? nodeFiles
-  const limit = (Object.hasOwn(settings, 'segmentBytes') ? settings.segmentBytes : undefined) ?? SEGMENT_BYTES
-  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-  const keeps = (Object.hasOwn(settings, 'keepsLines') ? settings.keepsLines : undefined) ?? true
-  const kept = keeps ? createKeptLines() : createKeptLines(0)
-  const fileOf = (number: number): AppendFile => createAppendFile(join(directory, segmentPath(writer, number)), files)
-  let segment = from?.segment ?? 1
-  let file =
-    from === undefined
-      ? fileOf(segment)
-      : createAppendFile(join(directory, segmentPath(writer, segment)), files, { end: from.offset })
-  let openedMs = Number.NaN
-  let lookedMs = Number.NEGATIVE_INFINITY
-  /** What the open segment holds may not be on the disk, and its descriptor cannot be asked. */
-  let suspect = false
-
-  const mustHold = (): void => {
-    if (owner !== undefined && !owner.holds()) throw new Error('Another process has ended this journal.')
-  }
-  const next = (nowMs: number): void => {
-    segment += 1
-    file = fileOf(segment)
-    file.open()
-    openedMs = nowMs
-  }
-  const roll = (nowMs: number): void => {
-    suspect = true
-    file.close()
-    suspect = false
-    kept.restart()
-    next(nowMs)
-  }
-  const moveOn = (nowMs: number): boolean => {
-    suspect = true
-    const lines = kept.all()
-    // What cannot be taken out of the old segment must not stand in the new one as well.
-    const cut = lines !== null && quietly(() => file.cut(kept.safeEnd))
-    if (!cut) quietly(() => file.cut(file.end))
-    if (cut) kept.moved()
-    else kept.restart()
-    next(nowMs)
-    if (cut) for (const text of lines) file.append(lineOf(text, buffer))
-    suspect = false
-    return cut
-  }
-
+  const open = firstSegment(settings)
   return Object.freeze({
     get end() {
-      return { segment, offset: file.end }
+      return { segment: open.segment, offset: open.file.end }
     },
     open(nowMs: number) {
-      mustHold()
-      if (suspect) {
-        moveOn(nowMs)
+      mustHold(open)
+      if (open.suspect) {
+        moveOn(open, nowMs)
         return
       }
-      file.open()
-      if (Number.isNaN(openedMs)) openedMs = nowMs
+      open.file.open()
+      if (Number.isNaN(open.openedMs)) open.openedMs = nowMs
     },
-    append(text: string, nowMs: number) {
-      if (file.end > 0 && (file.end + text.length >= limit || nowMs - openedMs >= SEGMENT_MS)) roll(nowMs)
-      if (nowMs - lookedMs >= LOOK_EVERY_MS) {
-        lookedMs = nowMs
-        mustHold()
-        file.mustExist()
-      }
-      file.append(lineOf(text, buffer))
-      kept.add(text)
-    },
-    async flush() {
-      const flushed = file
-      const mark = kept.mark(file.end)
-      try {
-        await flushed.flush()
-      } catch (error) {
-        // Closed meanwhile, which forced it to the disk as well.
-        if (flushed !== file && !suspect) return
-        throw error
-      }
-      if (flushed === file) kept.safe(mark)
-    },
-    moveOn,
+    append: (text: string, nowMs: number) => append(open, text, nowMs),
+    flush: () => flush(open),
+    moveOn: (nowMs: number) => moveOn(open, nowMs),
     giveUp() {
-      suspect = true
+      open.suspect = true
     },
-    close: () => file.close(),
+    close: () => open.file.close(),
   })
+}
+
+/** The segment that is written now. */
+interface OpenSegment {
+  readonly fileOf: (segment: number) => AppendFile
+  readonly owner: JournalOwner | undefined
+  readonly limit: number
+  readonly buffer: Buffer
+  readonly kept: KeptLines
+  segment: number
+  file: AppendFile
+  openedMs: number
+  lookedMs: number
+  /** What it holds may not be on the disk, and its descriptor cannot be asked. */
+  suspect: boolean
+}
+
+function firstSegment(settings: JournalSettings): OpenSegment {
+  const {
+    directory,
+    writer,
+    from,
+    owner,
+    files = nodeFiles,
+    keepsLines = true,
+    segmentBytes: limit = SEGMENT_BYTES,
+  }: JournalSettings = Object.assign(Object.create(null), settings)
+  const pathOf = (segment: number): string => join(directory, segmentPath(writer, segment))
+  const fileOf = (segment: number): AppendFile => createAppendFile(pathOf(segment), files)
+  const segment = from?.segment ?? 1
+  const file = from === undefined ? fileOf(segment) : createAppendFile(pathOf(segment), files, { end: from.offset })
+  const kept = keepsLines ? createKeptLines() : createKeptLines(0)
+  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  const [openedMs, lookedMs] = [Number.NaN, Number.NEGATIVE_INFINITY]
+  return { fileOf, owner, limit, buffer, kept, segment, file, openedMs, lookedMs, suspect: false }
+}
+
+function append(open: OpenSegment, text: string, nowMs: number): void {
+  const { file, limit, openedMs } = open
+  if (file.end > 0 && (file.end + text.length >= limit || nowMs - openedMs >= SEGMENT_MS)) roll(open, nowMs)
+  if (nowMs - open.lookedMs >= LOOK_EVERY_MS) {
+    open.lookedMs = nowMs
+    mustHold(open)
+    open.file.mustExist()
+  }
+  open.file.append(lineOf(text, open.buffer))
+  open.kept.add(text)
+}
+
+function mustHold({ owner }: OpenSegment): void {
+  if (owner !== undefined && !owner.holds()) throw new Error('Another process has ended this journal.')
+}
+
+function next(open: OpenSegment, nowMs: number): void {
+  open.segment += 1
+  open.file = open.fileOf(open.segment)
+  open.file.open()
+  open.openedMs = nowMs
+}
+
+function roll(open: OpenSegment, nowMs: number): void {
+  open.suspect = true
+  open.file.close()
+  open.suspect = false
+  open.kept.restart()
+  next(open, nowMs)
+}
+
+function moveOn(open: OpenSegment, nowMs: number): boolean {
+  const { file, kept } = open
+  open.suspect = true
+  const lines = kept.all()
+  // What cannot be taken out of the old segment must not stand in the new one as well.
+  const cut = lines !== null && quietly(() => file.cut(kept.safeEnd))
+  if (!cut) quietly(() => file.cut(file.end))
+  if (cut) kept.moved()
+  else kept.restart()
+  next(open, nowMs)
+  if (cut) for (const text of lines) open.file.append(lineOf(text, open.buffer))
+  open.suspect = false
+  return cut
+}
+
+async function flush(open: OpenSegment): Promise<void> {
+  const { file, kept } = open
+  const mark = kept.mark(file.end)
+  try {
+    await file.flush()
+  } catch (error) {
+    // Closed meanwhile, which forced it to the disk as well.
+    if (file !== open.file && !open.suspect) return
+    throw error
+  }
+  if (file === open.file) kept.safe(mark)
 }
 
 function quietly(work: () => void): boolean {

@@ -1,5 +1,5 @@
 import { createGroupSync } from './group-sync.ts'
-import { createSegments, type JournalEnd, type JournalSettings } from './segments.ts'
+import { createSegments, type JournalEnd, type JournalSettings, type Segments } from './segments.ts'
 
 export type { JournalEnd, JournalOwner, JournalSettings } from './segments.ts'
 
@@ -36,62 +36,14 @@ export function createJournalWriter(settings: JournalSettings): JournalWriter {
   if (!/^[A-Za-z0-9]{1,64}$/.test(writer))
     throw new TypeError('The id of a journal writer is 1 to 64 letters and digits.')
   const segments = createSegments(settings)
-  const state = { failure: null as Error | null, good: false, claimed: false }
+  const state = createState()
+  const sync = createSync(settings, segments, state)
+  let claimed = false
   let probedMs = Number.NEGATIVE_INFINITY
-  let syncTimer: NodeJS.Timeout | null = null
-
-  const attempt = (work: () => void): void => {
-    try {
-      work()
-      state.good = true
-      state.failure = null
-    } catch (error) {
-      fail(error)
-    }
-  }
-  const fail = (error: unknown): void => {
-    state.good = false
-    state.failure = error instanceof Error ? error : new Error('The file system failed.')
-  }
   const openFile = (): void => {
-    if (!state.claimed) settings.owner?.claim()
-    state.claimed = true
+    if (!claimed) settings.owner?.claim()
+    claimed = true
     segments.open(clock.monotonicMs())
-  }
-  const flush = async (): Promise<boolean> => {
-    const from = performance.now()
-    try {
-      await segments.flush()
-      settings.observe?.flushed((performance.now() - from) / 1000)
-      return true
-    } catch (error) {
-      settings.observe?.failed('fsync')
-      if (!state.good) return false
-      return mend(error)
-    }
-  }
-  /** A second flush of one descriptor can be good although the first has lost what it should have written. */
-  const mend = async (error: unknown): Promise<boolean> => {
-    let whole = false
-    attempt(() => {
-      whole = segments.moveOn(clock.monotonicMs())
-    })
-    if (!state.good) return false
-    try {
-      await segments.flush()
-      return whole && state.good
-    } catch {
-      segments.giveUp()
-      fail(error)
-      return false
-    }
-  }
-  const group = createGroupSync({ flush, deadlineMs: SYNC_DEADLINE_MS })
-  const syncSoon = (): void => {
-    syncTimer ??= setTimeout(() => {
-      syncTimer = null
-      if (state.good) void group.wait()
-    }, SYNC_EVERY_MS).unref()
   }
 
   return Object.freeze({
@@ -107,28 +59,109 @@ export function createJournalWriter(settings: JournalSettings): JournalWriter {
       return segments.end
     },
     open() {
-      if (!state.good) attempt(openFile)
+      if (!state.good) state.attempt(openFile)
       if (state.failure !== null) throw state.failure
     },
     probe() {
       const now = clock.monotonicMs()
       if (state.good || now - probedMs < PROBE_EVERY_MS) return state.good
       probedMs = now
-      attempt(openFile)
+      state.attempt(openFile)
       return state.good
     },
     append(text: string) {
       if (!state.good) return false
-      attempt(() => segments.append(text, clock.monotonicMs()))
-      if (state.good) syncSoon()
+      state.attempt(() => segments.append(text, clock.monotonicMs()))
+      if (state.good) sync.soon()
       return state.good
     },
-    synced: () => (state.good ? group.wait() : Promise.resolve(false)),
+    synced: () => (state.good ? sync.wait() : Promise.resolve(false)),
     close() {
-      if (syncTimer !== null) clearTimeout(syncTimer)
-      attempt(() => segments.close())
+      sync.stop()
+      state.attempt(() => segments.close())
       state.good = false
       if (state.failure !== null) throw state.failure
     },
   })
+}
+
+/** How the last thing that was asked of the file system went. */
+interface State {
+  good: boolean
+  failure: Error | null
+  attempt(work: () => void): void
+  fail(error: unknown): void
+}
+
+function createState(): State {
+  const state: State = {
+    good: false,
+    failure: null,
+    attempt(work) {
+      try {
+        work()
+        state.good = true
+        state.failure = null
+      } catch (error) {
+        state.fail(error)
+      }
+    },
+    fail(error) {
+      state.good = false
+      state.failure = error instanceof Error ? error : new Error('The file system failed.')
+    },
+  }
+  return state
+}
+
+interface Sync {
+  /** Whether all that is appended by now is on the disk. */
+  wait(): Promise<boolean>
+  /** Nobody waits; it happens all the same, a little later. */
+  soon(): void
+  stop(): void
+}
+
+function createSync({ clock, observe }: JournalSettings, segments: Segments, state: State): Sync {
+  let timer: NodeJS.Timeout | null = null
+  const flush = async (): Promise<boolean> => {
+    const from = performance.now()
+    try {
+      await segments.flush()
+      observe?.flushed((performance.now() - from) / 1000)
+      return true
+    } catch (error) {
+      observe?.failed('fsync')
+      return state.good ? mend(error) : false
+    }
+  }
+  /** A second flush of one descriptor can be good although the first has lost what it should have written. */
+  const mend = async (error: unknown): Promise<boolean> => {
+    let whole = false
+    state.attempt(() => {
+      whole = segments.moveOn(clock.monotonicMs())
+    })
+    if (!state.good) return false
+    try {
+      await segments.flush()
+      return whole && state.good
+    } catch {
+      segments.giveUp()
+      state.fail(error)
+      return false
+    }
+  }
+  const group = createGroupSync({ flush, deadlineMs: SYNC_DEADLINE_MS })
+  return {
+    wait: group.wait,
+    soon() {
+      timer ??= setTimeout(() => {
+        timer = null
+        if (state.good) void group.wait()
+      }, SYNC_EVERY_MS).unref()
+    },
+    stop() {
+      if (timer !== null) clearTimeout(timer)
+    },
+  }
 }

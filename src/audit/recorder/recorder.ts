@@ -11,10 +11,12 @@ import type { IntentDraft } from '../intent.ts'
 import { createJournalLog } from './journal-log.ts'
 import type { DiskSpace } from '../journal/disk-space.ts'
 import type { JournalWriter } from '../journal/writer.ts'
-import { createAuditMetrics, type AuditMetrics, type AuditSnapshot } from './metrics.ts'
-import { createRefusals } from './refusals.ts'
+import { createFigures, type RecorderHealth } from './figures.ts'
+import { createAuditMetrics, type AuditMetrics } from './metrics.ts'
+import { createRefusals, type Refusals } from './refusals.ts'
 import type { AuditLine, AuditSink } from '../sink.ts'
-import { sinkHealth, type SinkHealth } from '../caretaker/sink-health.ts'
+
+export type { RecorderHealth, SinkHealth } from './figures.ts'
 
 /** The one door to the journal and the sinks. */
 export interface Recorder {
@@ -60,25 +62,6 @@ export interface Admission {
   readonly id: string | null
 }
 
-export type { SinkHealth } from '../caretaker/sink-health.ts'
-
-export interface RecorderHealth {
-  /** `null` where no journal is kept (a test server). */
-  readonly journal: { readonly directory: string; readonly writable: boolean; readonly events: number } | null
-  /** Events that could not be written. */
-  readonly gaps: number
-  /** Exceptions of `onEvent`. */
-  readonly listenerErrors: number
-  /** By name of the sink that does not acknowledge: batches that it refused, and events that found its queue full. */
-  readonly sinkErrors: Readonly<Record<string, number>>
-  /** By name of the acknowledging sink: how far it is behind this process's journal. */
-  readonly sinks: Readonly<Record<string, SinkHealth>>
-  /** Calls by route template that nothing attributes. */
-  readonly unattributed: Readonly<Record<string, number>>
-  /** Every figure of the audit, as a meter gets it (`telemetry.meter`). */
-  readonly metrics: AuditSnapshot
-}
-
 export interface RecorderSettings {
   readonly environment: Environment
   /** Id of this process's part of the journal: letters and digits. */
@@ -111,28 +94,89 @@ export interface RecorderSettings {
 const FLUSH_DEADLINE_MS = 10_000
 /** How long `ready` waits for the journals of dead processes; what is not done by then goes on. */
 const ADOPTION_DEADLINE_MS = 5_000
-/** Routes that are counted by name; further ones count as `*`. */
-const MAX_ROUTES = 1000
-
 /** Opens nothing: that happens in `ready`, or when the first live call is at its gate. */
-export function createRecorder(settings: RecorderSettings): Recorder {
-  const { environment, onFailure, onEvent, sinks, clock } = settings
-  const { caretaker = null, disk = null, durability = 'written' } = own(settings)
-  const metrics = own(settings).metrics ?? createAuditMetrics()
+export function createRecorder(given: RecorderSettings): Recorder {
+  const settings = own(given)
+  const { environment, onFailure, onEvent, sinks, caretaker = null, disk = null, durability = 'written' } = settings
+  const { metrics = createAuditMetrics() } = settings
   const delivery = createDelivery(onEvent, sinks)
   const log = createLog({ ...settings, metrics }, deliver)
-  const { refusalsPerSecond, reserveBytes } = own(settings)
-  const refusals = createRefusals({ clock, disk, refusalsPerSecond, reserveBytes }, log)
-  const unattributed = new Map<string, number>()
+  const refusals = createRefusals({ ...settings, disk }, log)
+  const figures = createFigures({ ...settings, log, delivery, caretaker, disk, metrics })
+  const life = createLife({ log, refusals, disk, caretaker, metrics, deliver })
   const wanted = environment === 'live' || onEvent !== null || sinks.some(({ acks }) => !acks)
-  let begun: Promise<void> | null = null
-  let timer: NodeJS.Timeout | null = null
 
   function deliver(line: AuditLine): void {
     metrics.event(line.event)
     delivery.deliver(line)
     caretaker?.wake()
   }
+  const admission = (ok: boolean, id: string | null): Admission => {
+    if (!ok) metrics.refused()
+    return { ok, id }
+  }
+
+  return Object.freeze({
+    wanted,
+    intends: environment === 'live',
+    gate: () => life.writable() || onFailure === 'allow',
+    intend(draft: IntentDraft, known: string | null) {
+      const id = life.writable() ? log.intend(draft, known) : null
+      if (id === null) return admission(onFailure === 'allow', known)
+      if (durability === 'written') return admission(true, id)
+      return log.synced().then((good) => admission(good || onFailure === 'allow', id))
+    },
+    record(draft: AuditDraft) {
+      if (!wanted) return null
+      life.writable()
+      const kept = refusals.take(draft)
+      return kept === null ? null : log.record(kept)
+    },
+    durable: () => durability === 'written' || onFailure === 'allow' || log.synced(),
+    unattributed: figures.unattributed,
+    async flush() {
+      refusals.end()
+      try {
+        log.settle()
+      } finally {
+        await delivery.settled(FLUSH_DEADLINE_MS)
+      }
+    },
+    async ready() {
+      log.ready()
+      await settledWithin(life.begin(), ADOPTION_DEADLINE_MS)
+    },
+    health: figures.health,
+    async close(deadlineMs: number) {
+      life.end()
+      refusals.end()
+      const finished = log.close()
+      await Promise.all([delivery.close(deadlineMs), caretaker?.close({ deadlineMs, finished })])
+    },
+  })
+}
+
+/** What goes on beside the calls, from the first that the log took until the end. */
+interface Life {
+  /** A call can be written down now. */
+  writable(): boolean
+  /** Resolves when what dead processes have left is ended. */
+  begin(): Promise<void>
+  end(): void
+}
+
+interface LifeParts {
+  readonly log: EventLog
+  readonly refusals: Refusals
+  readonly disk: DiskSpace | null
+  readonly caretaker: Caretaker | null
+  readonly metrics: AuditMetrics
+  readonly deliver: (line: AuditLine) => void
+}
+
+function createLife({ log, refusals, disk, caretaker, metrics, deliver }: LifeParts): Life {
+  let begun: Promise<void> | null = null
+  let timer: NodeJS.Timeout | null = null
   const append = async (draft: AuditDraft): Promise<boolean> => log.record(draft) !== null && (await log.synced())
   const second = (): void => {
     refusals.due()
@@ -145,77 +189,17 @@ export function createRecorder(settings: RecorderSettings): Recorder {
     begun ??= caretaker?.start({ deliver, append, metrics }) ?? Promise.resolve()
     return begun
   }
-  const admission = (ok: boolean, id: string | null): Admission => {
-    if (!ok) metrics.refused()
-    return { ok, id }
-  }
-  const open = (): boolean => {
-    const good = log.writable()
-    if (good && begun === null) void begin()
-    return good
-  }
-
-  const health = (): RecorderHealth => {
-    const facts = {
-      gaps: log.gaps,
-      sinks: sinkHealth(caretaker?.sinks() ?? {}, { events: log.length, now: clock.now() }),
-      unattributed: Object.fromEntries(unattributed),
-    }
-    const unchecked = log.uncheckedMs()
-    return {
-      ...facts,
-      journal: log.journal === null ? null : { ...log.journal, events: log.length },
-      listenerErrors: delivery.listenerErrors,
-      sinkErrors: delivery.sinkErrors,
-      metrics: metrics.snapshot({
-        ...facts,
-        freeBytes: disk?.free() ?? null,
-        checkpointAgeSeconds: unchecked === null ? null : unchecked / 1000,
-      }),
-    }
-  }
-
-  return Object.freeze({
-    wanted,
-    intends: environment === 'live',
-    gate: () => open() || onFailure === 'allow',
-    intend(draft: IntentDraft, known: string | null) {
-      const id = open() ? log.intend(draft, known) : null
-      if (id === null) return admission(onFailure === 'allow', known)
-      if (durability === 'written') return admission(true, id)
-      return log.synced().then((good) => admission(good || onFailure === 'allow', id))
+  return {
+    writable() {
+      const good = log.writable()
+      if (good && begun === null) void begin()
+      return good
     },
-    record(draft: AuditDraft) {
-      if (!wanted) return null
-      if (begun === null) open()
-      const kept = refusals.take(draft)
-      return kept === null ? null : log.record(kept)
-    },
-    durable: () => durability === 'written' || onFailure === 'allow' || log.synced(),
-    unattributed(route: string) {
-      const name = unattributed.has(route) || unattributed.size < MAX_ROUTES ? route : '*'
-      unattributed.set(name, (unattributed.get(name) ?? 0) + 1)
-    },
-    async flush() {
-      refusals.end()
-      try {
-        log.settle()
-      } finally {
-        await delivery.settled(FLUSH_DEADLINE_MS)
-      }
-    },
-    async ready() {
-      log.ready()
-      if (environment === 'live') await settledWithin(begin(), ADOPTION_DEADLINE_MS)
-    },
-    health,
-    async close(deadlineMs: number) {
+    begin,
+    end() {
       if (timer !== null) clearInterval(timer)
-      refusals.end()
-      const finished = log.close()
-      await Promise.all([delivery.close(deadlineMs), caretaker?.close({ deadlineMs, finished })])
     },
-  })
+  }
 }
 
 /** Own members alone: what stands on a polluted prototype is nobody's setting. */
@@ -234,7 +218,7 @@ function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => voi
     signer = null,
     disk = null,
     metrics = createAuditMetrics(),
-  } = own(settings)
+  } = settings
   const live = environment === 'live'
   const chain = createChain({ environment, service, writer, clock, linked: live, newId, signer })
   if (!live) return createPassingLog(chain, deliver)

@@ -25,7 +25,7 @@ export interface Refusals {
 
 /** Refusals cost their caller nothing, and so must cost the journal little. */
 export function createRefusals(settings: RefusalSettings, log: Pick<EventLog, 'record' | 'lose'>): Refusals {
-  const { clock, refusalsPerSecond = 200, disk = null, reserveBytes = 0 } = settings
+  const { clock, refusalsPerSecond = 200, disk, reserveBytes = 0 } = settings
   const folds = createFolds({ perSecond: refusalsPerSecond, clock })
   const isShort = (): boolean => disk !== null && (disk.free() ?? reserveBytes) < reserveBytes
   const write = (drafts: readonly AuditDraft[]): void => {

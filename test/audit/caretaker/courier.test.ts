@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createCourier, type Courier } from '../../../src/audit/caretaker/courier.ts'
 import type { AuditLine, AuditSink, RejectedEvent } from '../../../src/audit/sink.ts'
@@ -14,7 +15,7 @@ beforeEach(() => {
   couriers = []
 })
 afterEach(async () => {
-  await Promise.all(couriers.map((courier) => courier.close(0)))
+  await Promise.all(couriers.map((each) => each.close(0)))
   rmSync(directory, { recursive: true })
 })
 
@@ -155,6 +156,19 @@ describe('a courier', () => {
     const store = sink()
     await courier(store.sink).finish()
     expect(store.texts).toEqual(lines)
+  })
+
+  test('carries what is written while it looks for more, right before the end', async () => {
+    for (let turns = 0; turns < 40; turns += 1) {
+      const folder = join(directory, String(turns))
+      const written = writtenJournal({ directory: folder })
+      const store = sink()
+      const one = createCourier({ directory: folder, writer: 'w1', sink: store.sink, random: () => 0 })
+      for (let each = 0; each < turns; each += 1) await turn()
+      const [last] = calls(written, 1)
+      await one.close(5000)
+      expect([turns, store.texts.at(-1)]).toEqual([turns, last])
+    }
   })
 
   test('leaves the rest to the next process when its time is over, even where the sink hangs', async () => {

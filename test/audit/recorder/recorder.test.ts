@@ -578,7 +578,7 @@ describe('an intent', () => {
 
   test('is no event: who listens, and who counts, does not see it', () => {
     const { recorder, events } = live()
-    intended(recorder)
+    void intended(recorder)
     expect([events.map(({ name }) => name), recorder.health().journal?.events]).toEqual([['audit.started'], 1])
   })
 
