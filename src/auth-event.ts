@@ -1,3 +1,4 @@
+import { bareDraft } from './audit/chain/bare-draft.ts'
 import type { AuditDraft } from './audit/event.ts'
 import type { Denial } from './decision.ts'
 import { actorOf, deniedOutcome } from './exchange/exchange-event.ts'
@@ -28,26 +29,15 @@ export function authDraft(house: House, facts: AuthFacts): AuditDraft {
   const { identity, denial, tokenId } = facts
   const actor = actorOf(identity, denial)
   return {
-    id: null,
-    kind: 'auth',
-    name: facts.name,
-    time: facts.time,
+    ...bareDraft({ kind: 'auth', name: facts.name, time: facts.time }),
     durationMs: house.clock.monotonicMs() - facts.startedMs,
     outcome: outcomeOf(denial),
     reason: denial?.reason ?? null,
-    action: 'E',
     actor: tokenId === null ? actor : { ...actor, jti: tokenId },
-    target: null,
     scopes: { granted: identity === null ? [] : [...identity.scopes], required: facts.required },
     client: { ip: facts.address, via: 0 },
-    http: null,
     requestId: facts.requestId,
     operation: facts.operation,
-    purpose: null,
-    phi: null,
-    delivered: null,
-    part: null,
-    count: 1,
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { bareDraft } from './audit/chain/bare-draft.ts'
 import type { AuditDraft } from './audit/event.ts'
 import { createPseudonyms } from './audit/phi/pseudonym.ts'
 import { FHIR_PARAMETERS } from './audit/phi/query-names.ts'
@@ -207,26 +208,6 @@ interface AdminFacts extends Pick<AuditDraft, 'name' | 'action' | 'target'> {
 }
 
 function adminDraft({ clock }: ParsedOptions, { name, by, jti, action, target, granted }: AdminFacts): AuditDraft {
-  return {
-    id: null,
-    kind: 'admin',
-    name,
-    time: clock.now(),
-    durationMs: 0,
-    outcome: 'success',
-    reason: null,
-    action,
-    actor: { kind: 'none', org: null, keyId: null, sub: null, jti, graceEnds: null, by },
-    target,
-    scopes: { granted, required: [] },
-    client: { ip: null, via: 0 },
-    http: null,
-    requestId: null,
-    operation: null,
-    purpose: null,
-    phi: null,
-    delivered: null,
-    part: null,
-    count: 1,
-  }
+  const bare = bareDraft({ kind: 'admin', name, time: clock.now() })
+  return { ...bare, action, actor: { ...bare.actor, jti, by }, target, scopes: { granted, required: [] } }
 }

@@ -14,6 +14,7 @@ import {
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
+import { quietly } from '../../lib/quietly.ts'
 
 /** What the journal needs of the file system, so that a test can let it fail. */
 export interface JournalFiles {
@@ -167,13 +168,5 @@ function cutFile(path: string, files: JournalFiles, length: number): void {
     files.truncate(file, length)
   } finally {
     files.close(file)
-  }
-}
-
-function quietly(work: () => void): void {
-  try {
-    work()
-  } catch {
-    return
   }
 }

@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
 import { ownMember } from '../../lib/own-member.ts'
 import { nodeFiles } from './append-file.ts'
+import { quietly } from '../../lib/quietly.ts'
 
 /**
  * Who may write into a writer's folder: the file `owner-<n>` with the highest number names the process. A process that is
@@ -79,9 +80,9 @@ function put(folder: string, number: number): Owner {
   const path = join(folder, `owner-${number}`)
   create(path, JSON.stringify(thisProcess()))
   return Object.freeze({
-    beat: () => quietly(() => utimesSync(path, new Date(), new Date())),
+    beat: () => void quietly(() => utimesSync(path, new Date(), new Date())),
     holds: () => newest(folder) === number,
-    leave: () => quietly(() => unlinkSync(path)),
+    leave: () => void quietly(() => unlinkSync(path)),
     release() {
       if (newest(folder) !== number) return
       for (let each = number; each > 0; each -= 1) quietly(() => unlinkSync(join(folder, `owner-${each}`)))
@@ -178,13 +179,5 @@ function textOf(read: () => string): string {
     return read()
   } catch {
     return ''
-  }
-}
-
-function quietly(work: () => void): void {
-  try {
-    work()
-  } catch {
-    return
   }
 }

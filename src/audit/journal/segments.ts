@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { createAppendFile, nodeFiles, type AppendFile, type JournalFiles } from './append-file.ts'
 import { createKeptLines, type KeptLines } from './kept-lines.ts'
 import { segmentPath } from './lines.ts'
+import { quietly } from '../../lib/quietly.ts'
 
 /** Where a journal ends: its last segment, and the bytes of whole lines in it. */
 export interface JournalEnd {
@@ -180,15 +181,6 @@ async function flush(open: OpenSegment): Promise<void> {
     throw error
   }
   if (file === open.file) kept.safe(mark)
-}
-
-function quietly(work: () => void): boolean {
-  try {
-    work()
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** The line in the shared buffer, or in one of its own where it is longer. */

@@ -9,6 +9,7 @@ import type { EventLog } from './event-log.ts'
 import { createOutage, type Outage } from './outage.ts'
 import { createPages } from './pages.ts'
 import { createPen, type PenSettings } from './pen.ts'
+import { quietly } from '../../lib/quietly.ts'
 
 export interface JournalLogSettings extends PenSettings {
   readonly deliver: (line: AuditLine) => void
@@ -130,14 +131,5 @@ function createDoor(journal: JournalWriter, { outage, catchUp }: { outage: Outag
       state = 'closed'
       outage.end()
     },
-  }
-}
-
-function quietly(work: () => void): boolean {
-  try {
-    work()
-    return true
-  } catch {
-    return false
   }
 }
