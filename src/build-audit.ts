@@ -9,7 +9,6 @@ import { createAdoption } from './audit/caretaker/orphans.ts'
 import { createAuditMetrics } from './audit/recorder/metrics.ts'
 import { createRecorder, type Recorder } from './audit/recorder/recorder.ts'
 import { createRetention } from './audit/caretaker/retention.ts'
-import type { AuditSink } from './audit/sink.ts'
 import { randomHex } from './lib/ids.ts'
 import type { ParsedOptions } from './options/parsed-options.ts'
 
@@ -57,7 +56,7 @@ function buildCaretaker({ environment, audit, clock }: ParsedOptions, directory:
     directory,
     writer,
     sinks,
-    adoption: createAdoption({ ...parts, directory, environment, clock, required: namesOfRequired(sinks) }),
+    adoption: createAdoption({ ...parts, directory, environment, clock, sinks: sinks.map(({ name }) => name) }),
     own: () => ownWriter(directory, writer),
     retire: ({ append }) => retention.retire(sinks, append),
   })
@@ -65,8 +64,4 @@ function buildCaretaker({ environment, audit, clock }: ParsedOptions, directory:
 
 function serviceOf({ service: { name, version, instance } }: ParsedOptions): AuditEvent['service'] {
   return { name, version: version ?? null, instance: instance ?? `${hostname()}:${process.pid}` }
-}
-
-function namesOfRequired(sinks: readonly AuditSink[]): readonly string[] {
-  return sinks.filter(({ required }) => required === true).map(({ name }) => name)
 }

@@ -1,10 +1,9 @@
-import type { CourierState } from './courier.ts'
 import type { AuditDraft } from '../event.ts'
 import type { Owner } from '../journal/owner.ts'
 import type { JournalOwner } from '../journal/writer.ts'
 import type { AuditMetrics } from '../recorder/metrics.ts'
 import type { Adoption } from './orphans.ts'
-import { createPost } from './post.ts'
+import { createPost, type Leg } from './post.ts'
 import type { AuditLine, AuditSink } from '../sink.ts'
 
 /** Looks after the folder of journals beside the requests: dead processes, sinks, age. */
@@ -15,8 +14,8 @@ export interface Caretaker extends JournalOwner {
   second(): void
   /** The journal has new lines. */
   wake(): void
-  /** Of the acknowledging sinks, for this process's own journal. */
-  sinks(): Readonly<Record<string, CourierState>>
+  /** Of the acknowledging sinks, by name; `events`: in this process's own journal. */
+  sinks(events: number): Readonly<Record<string, readonly Leg[]>>
   /**
    * Nothing is written any more: what the sinks do not take within the deadline waits for the next process, and so does a journal
    * that is not finished.
@@ -48,6 +47,8 @@ export interface CaretakerSettings {
 const BEAT_EVERY = 5
 const ADOPT_EVERY = 30
 const RETIRE_EVERY = 3600
+/** Not at once: a command that makes one change knows nothing of how long a server keeps its journal. */
+const RETIRE_FIRST = 60
 
 export function createCaretaker(settings: CaretakerSettings): Caretaker {
   let recorder: CaretakersRecorder | null = null
@@ -73,16 +74,15 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
       recorder = of
       post.open()
       await adopt()
-      void retire()
     },
     second() {
       seconds += 1
       if (seconds % BEAT_EVERY === 0) owner?.beat()
       if (seconds % ADOPT_EVERY === 0) void adopt()
-      if (seconds % RETIRE_EVERY === 0) void retire()
+      if (seconds % RETIRE_EVERY === RETIRE_FIRST) void retire()
     },
     wake: post.wake,
-    sinks: post.states,
+    sinks: post.legs,
     async close({ deadlineMs, finished }: { deadlineMs: number; finished: boolean }) {
       recorder = null
       const taken = await post.close(deadlineMs)

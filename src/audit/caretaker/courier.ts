@@ -20,8 +20,8 @@ export interface Courier {
 export interface CourierState {
   /** Of the last event that was taken. */
   readonly seq: number
-  /** ISO 8601: when that event was recorded; `null`: none yet. */
-  readonly recorded: string | null
+  /** ISO 8601: when the first event that was not taken was recorded; `null`: there is none, as far as is known. */
+  readonly waiting: string | null
   /** Batches that were taken, and attempts that failed. */
   readonly batches: number
   readonly failures: number
@@ -120,9 +120,10 @@ interface Way {
 function createWay({ directory, writer, sink, onDead }: CourierSettings): Way {
   const folder = join(directory, writer)
   let cursor: Cursor | null = null
-  let state: CourierState = { seq: 0, recorded: null, batches: 0, failures: 0, dead: 0, failing: false }
+  let state: CourierState = { seq: 0, waiting: null, batches: 0, failures: 0, dead: 0, failing: false }
 
   const hand = async (batch: Batch, stop: AbortSignal): Promise<void> => {
+    state = { ...state, waiting: batch.lines[0]?.event.recorded ?? null }
     const dead = await handOver(batch, { sink, folder, stop })
     if (dead > 0) onDead?.(dead)
     await saveCursor(folder, sink.name, batch.next)
@@ -130,7 +131,7 @@ function createWay({ directory, writer, sink, onDead }: CourierSettings): Way {
     state = {
       ...state,
       seq: batch.next.seq,
-      recorded: batch.lines.at(-1)?.event.recorded ?? state.recorded,
+      waiting: null,
       batches: state.batches + 1,
       dead: state.dead + dead,
       failing: false,

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Environment } from '../../principal.ts'
 import { createChain, type Chain } from '../chain/chain.ts'
@@ -6,8 +5,8 @@ import type { CheckpointSigner } from '../chain/checkpoint.ts'
 import type { AuditEvent } from '../event.ts'
 import type { AuditIntent } from '../intent.ts'
 import { interrupted } from '../chain/interrupted.ts'
-import { hasCursor } from '../journal/cursor.ts'
-import { writersIn } from '../journal/lines.ts'
+import { isCarried } from '../journal/cursor.ts'
+import { segmentsOf, writersIn } from '../journal/lines.ts'
 import { followOwner, hasOwner, type Owner } from '../journal/owner.ts'
 import { readLeftover, type Leftover } from '../journal/recover.ts'
 import { createJournalWriter } from '../journal/writer.ts'
@@ -22,14 +21,16 @@ export interface OrphanSettings {
   readonly service: AuditEvent['service']
   readonly clock: Clock
   readonly signer: CheckpointSigner | null
-  /** Names of the sinks that must get every event that is here. */
-  readonly required: readonly string[]
+  /** Names of the sinks that get every event that is here. */
+  readonly sinks: readonly string[]
 }
 
 /** A journal that nobody writes any more: its events may still be owed to sinks, until the owner lets go of it. */
 export interface Orphan {
   readonly writer: string
   readonly owner: Owner
+  /** How many there are. */
+  readonly events: number
 }
 
 /** Finds the journals whose processes are gone, and ends them. */
@@ -46,37 +47,64 @@ export function createAdoption(settings: OrphanSettings): Adoption {
   const { directory } = settings
   /** Followed, but not ended yet. */
   const pending = new Map<string, Owner>()
+  /** Finished, and nobody is owed anything of them. */
+  const done = new Set<string>()
 
-  /** Unfinished; or finished, and of no use to a required sink that was added later. */
-  const isOwed = (writer: string): boolean =>
-    hasOwner(directory, writer) || settings.required.some((sink) => !hasCursor(join(directory, writer), sink))
-  const follow = async (): Promise<void> => {
-    for (const writer of await writersIn(directory)) {
-      if (writer === settings.writer || pending.has(writer) || !isOwed(writer)) continue
-      const owner = followOwner(directory, writer)
-      if (owner !== null) pending.set(writer, owner)
-    }
+  const isOwed = async (writer: string): Promise<boolean> => {
+    if (writer === settings.writer || pending.has(writer) || done.has(writer)) return false
+    if (hasOwner(directory, writer)) return true
+    // Let go of by a process without these sinks, or older than they are.
+    for (const sink of settings.sinks) if (!(await isCarried(directory, writer, sink))) return true
+    // A folder without segments may be that of a process that is just starting.
+    if ((await segmentsOf(directory, writer)).length > 0) done.add(writer)
+    return false
+  }
+  const follow = async (writer: string): Promise<void> => {
+    if (!(await isOwed(writer))) return
+    const owner = followOwner(directory, writer)
+    if (owner !== null) pending.set(writer, owner)
   }
   return Object.freeze({
     async look(deliver: (line: AuditLine) => void) {
-      await follow()
+      const trouble = createTrouble()
+      for (const writer of await writersIn(directory)) await trouble.beside(() => follow(writer))
       const ended: Orphan[] = []
       for (const [writer, owner] of pending) {
-        const leftover = await readLeftover(directory, writer)
-        if (leftover !== null && !leftover.finished) end(settings, leftover, deliver)
-        pending.delete(writer)
-        ended.push({ writer, owner })
+        await trouble.beside(async () => {
+          const events = end(settings, await readLeftover(directory, writer), deliver)
+          pending.delete(writer)
+          ended.push({ writer, owner, events })
+        })
       }
+      // What went well is looked after all the same.
+      if (ended.length === 0) trouble.tell()
       return ended
     },
   })
 }
 
-function end(
-  settings: OrphanSettings,
-  { writer, end: from, chain: chainEnd, open }: Leftover,
-  deliver: (line: AuditLine) => void,
-): void {
+/** One folder that cannot be read keeps no other one back. */
+function createTrouble(): { beside(work: () => Promise<void>): Promise<void>; tell(): void } {
+  let first: { readonly error: unknown } | null = null
+  return {
+    async beside(work) {
+      try {
+        await work()
+      } catch (error) {
+        first ??= { error }
+      }
+    },
+    tell() {
+      if (first !== null) throw first.error
+    },
+  }
+}
+
+/** Gives how many events there are. */
+function end(settings: OrphanSettings, leftover: Leftover | null, deliver: (line: AuditLine) => void): number {
+  if (leftover === null) return 0
+  const { writer, end: from, chain: chainEnd, open, finished } = leftover
+  if (finished) return chainEnd.seq
   const { directory, clock, signer } = settings
   const journal = createJournalWriter({ directory, writer, clock, from })
   const chain = createChain({ ...settings, writer, linked: true, from: chainEnd })
@@ -93,6 +121,7 @@ function end(
   } finally {
     journal.close()
   }
+  return chain.length
 }
 
 /** An intent that somebody has changed may hold anything: then the call is counted, at least. */

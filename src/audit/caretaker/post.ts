@@ -10,10 +10,16 @@ export interface Post {
   carry(orphan: Orphan): Promise<void>
   /** The own journal has new lines. */
   wake(): void
-  /** By name of the sink, for the own journal. */
-  states(): Readonly<Record<string, CourierState>>
+  /** By name of the sink, over all journals; `events`: in the own one. */
+  legs(events: number): Readonly<Record<string, readonly Leg[]>>
   /** Gives whether every sink has all of the own journal. */
   close(deadlineMs: number): Promise<boolean>
+}
+
+/** One courier's way, and how many events there are on it. */
+export interface Leg {
+  readonly state: CourierState
+  readonly events: number
 }
 
 export interface PostSettings {
@@ -27,7 +33,8 @@ export interface PostSettings {
 
 export function createPost({ directory, writer, sinks, onDead }: PostSettings): Post {
   const own: Courier[] = []
-  const others = new Set<Courier>()
+  /** With how many events their journals hold. */
+  const others = new Map<Courier, number>()
   let closed = false
   const couriers = (of: string): Courier[] =>
     sinks.map((sink) => createCourier({ directory, writer: of, sink, onDead: (count) => onDead(sink.name, count) }))
@@ -43,7 +50,7 @@ export function createPost({ directory, writer, sinks, onDead }: PostSettings): 
         return
       }
       const its = couriers(orphan.writer)
-      for (const each of its) others.add(each)
+      for (const each of its) others.set(each, orphan.events)
       const taken = await Promise.all(its.map((each) => each.finish()))
       for (const each of its) others.delete(each)
       if (taken.every(Boolean)) orphan.owner.release()
@@ -52,10 +59,19 @@ export function createPost({ directory, writer, sinks, onDead }: PostSettings): 
     wake() {
       for (const courier of own) courier.wake()
     },
-    states: () => Object.fromEntries(own.map(({ sink, state }) => [sink, state])),
+    legs: (events: number) =>
+      Object.fromEntries(
+        own.map(({ sink, state }) => {
+          const further = [...others].filter(([courier]) => courier.sink === sink)
+          return [
+            sink,
+            [{ state, events }, ...further.map(([courier, total]) => ({ state: courier.state, events: total }))],
+          ]
+        }),
+      ),
     async close(deadlineMs: number) {
       closed = true
-      const ends = [...own, ...others].map((each) => each.close(deadlineMs))
+      const ends = [...own, ...others.keys()].map((each) => each.close(deadlineMs))
       return (await Promise.all(ends)).slice(0, own.length).every(Boolean)
     },
   })

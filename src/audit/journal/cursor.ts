@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
-import { open, readFile, rename } from 'node:fs/promises'
+import { open, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
 import { ownMember } from '../../lib/own-member.ts'
+import { segmentPath, segmentsOf } from './lines.ts'
 
 /** How far a sink has got in one writer's journal: all before this place is taken. */
 export interface Cursor {
@@ -45,9 +45,13 @@ export async function saveCursor(folder: string, sink: string, { segment, offset
   await rename(`${path}.new`, path)
 }
 
-/** The sink has taken something of this writer, or at least was offered it. */
-export function hasCursor(folder: string, sink: string): boolean {
-  return existsSync(pathOf(folder, sink))
+/** Whether the sink has all of a writer's journal as it is now. @throws what the file system throws. */
+export async function isCarried(directory: string, writer: string, sink: string): Promise<boolean> {
+  const last = (await segmentsOf(directory, writer)).at(-1)
+  if (last === undefined) return true
+  const { segment, offset } = await loadCursor(join(directory, writer), sink)
+  if (segment !== last) return segment > last
+  return offset >= (await stat(join(directory, segmentPath(writer, last)))).size
 }
 
 function pathOf(folder: string, sink: string): string {

@@ -17,7 +17,7 @@ export interface RecorderHealth {
   readonly listenerErrors: number
   /** By name of the sink that does not acknowledge: batches that it refused, and events that found its queue full. */
   readonly sinkErrors: Readonly<Record<string, number>>
-  /** By name of the acknowledging sink: how far it is behind this process's journal. */
+  /** By name of the acknowledging sink: how far it is behind. */
   readonly sinks: Readonly<Record<string, SinkHealth>>
   /** Calls by route template that nothing attributes. */
   readonly unattributed: Readonly<Record<string, number>>
@@ -53,7 +53,9 @@ export function createFigures({ clock, log, delivery, caretaker, disk, metrics }
     health() {
       const gaps = log.gaps
       const unattributed = Object.fromEntries(routes)
-      const sinks = sinkHealth(caretaker?.sinks() ?? {}, { events: log.length, now: clock.now() })
+      const now = clock.now()
+      const legs = Object.entries(caretaker?.sinks(log.length) ?? {})
+      const sinks = Object.fromEntries(legs.map(([name, its]) => [name, sinkHealth(its, now)]))
       const unchecked = log.uncheckedMs()
       const checkpointAgeSeconds = unchecked === null ? null : unchecked / 1000
       return {

@@ -32,7 +32,7 @@ function adoption(change: Partial<OrphanSettings> = {}) {
     service: { name: 'records', version: null, instance: 'host:2' },
     clock: systemClock,
     signer: null,
-    required: [],
+    sinks: [],
     ...change,
   })
 }

@@ -37,7 +37,7 @@ function adoptionOf(writer: string) {
     service,
     clock: systemClock,
     signer: null,
-    required: [],
+    sinks: [],
   })
 }
 
