@@ -1,6 +1,10 @@
 /** The documented page that every answer and every configuration error points to. */
 export const DOCS_URL = 'https://healthcloud.ai/docs/api/authentication'
 
+/**
+ * `INVALID`: of the wrong form. `UNKNOWN_OPTION`: there is none of this name. `MISSING`: required here. `CONFLICT`: two that exclude each
+ * other. `UNSUPPORTED`: not in this version, or not on this system.
+ */
 export type ConfigErrorCode =
   | 'CONFIG_INVALID'
   | 'CONFIG_UNKNOWN_OPTION'
@@ -26,6 +30,7 @@ export class ConfigError extends Error {
   }
 }
 
+/** What `auth.ready()` did not reach; `CLOSED`: `auth.close()` was called before. */
 export type NotReadyCode = 'STORE_UNREACHABLE' | 'JWKS_UNREACHABLE' | 'JOURNAL_NOT_WRITABLE' | 'CLOSED'
 
 /** `auth.ready()` found something out of reach. */
@@ -42,6 +47,10 @@ export class NotReadyError extends Error {
   }
 }
 
+/**
+ * `INVALID`: a member has the wrong form. `SCOPE_UNKNOWN`: declared nowhere. `EXISTS`: the store has this key. `ENVIRONMENT`: neither
+ * live nor test, or a live key on a server that is not.
+ */
 export type KeyErrorCode = 'KEY_INVALID' | 'KEY_SCOPE_UNKNOWN' | 'KEY_EXISTS' | 'KEY_ENVIRONMENT'
 
 /** `auth.keys` was asked for something that cannot be; nothing was written. */
@@ -58,6 +67,7 @@ export class KeyError extends Error {
   }
 }
 
+/** Why the key allows no such change: there is none, it is revoked, has expired, or was rotated before. */
 export type KeyStateCode = 'KEY_UNKNOWN' | 'KEY_REVOKED' | 'KEY_EXPIRED' | 'KEY_REPLACED'
 
 const KEY_STATES: Readonly<Record<KeyStateCode, string>> = Object.freeze({
@@ -133,6 +143,7 @@ export class CoverageError extends Error {
   }
 }
 
+/** `REFUSED`: by the issuer. `UNAVAILABLE`: out of reach for now; asking again is worth while. `INVALID`: its answer is no token. */
 export type ExchangeErrorCode = 'EXCHANGE_REFUSED' | 'EXCHANGE_UNAVAILABLE' | 'EXCHANGE_INVALID'
 
 /**

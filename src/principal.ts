@@ -1,7 +1,10 @@
 import { inspect } from 'node:util'
 import type { Scope } from './scopes.ts'
 
+/** Of a server, a key and a token alike; one never passes in the other. */
 export type Environment = 'live' | 'test'
+
+/** An API key (`hc_…`), or an access token (a JWT). */
 export type CredentialKind = 'api-key' | 'access-token'
 
 /** The scopes of a principal: reads like a `ReadonlySet`, but is no `Set`, so that nothing of `Set.prototype` can change it. */
@@ -25,12 +28,15 @@ interface PrincipalFacts {
   readonly rotation: { readonly validUntil: Date } | null
 }
 
+/** A caller with an API key. */
 export interface ApiKeyPrincipal extends PrincipalFacts {
   readonly kind: 'api-key'
+  /** Id of its record, never the key. */
   readonly keyId: string
   readonly tokenId: null
 }
 
+/** A caller with an access token (RFC 9068). */
 export interface AccessTokenPrincipal extends PrincipalFacts {
   readonly kind: 'access-token'
   /** The API key that the token was exchanged for, where the token names one. */

@@ -24,16 +24,19 @@ export interface PhiOption {
   readonly patient?: ((request: GuardRequest) => unknown) | undefined
 }
 
+/** Of each guard that may let a call in. */
 export interface GuardOptions {
   /** `false`: this route concerns no PHI. */
   readonly phi?: PhiOption | false | undefined
 }
 
+/** Of `authenticate`. */
 export interface AuthenticateOptions extends GuardOptions {
   /** No credential passes as anonymous; a bad one is still refused. Default `false`. */
   readonly optional?: boolean | undefined
 }
 
+/** One scope, or a list of at least one. */
 export type ScopeList = Scope | readonly [Scope, ...Scope[]]
 
 /** What one guard asks of a request; checked when the route is built. */

@@ -37,6 +37,7 @@ export interface GuardedRoute {
   readonly problem: string | null
 }
 
+/** Of `assertGuarded`. */
 export interface CoverageOptions {
   /**
    * What cannot be read and is right all the same: functions by their name, mounted functions also by their path below

@@ -46,6 +46,7 @@ type DocumentedScopes = typeof SCOPES
  */
 export interface ScopeRegistry extends DocumentedScopes {}
 
+/** `<verb>:<resource>`: one of the nine, or of those that `ScopeRegistry` was augmented with. */
 export type Scope = keyof ScopeRegistry
 
 /** The scopes that a partner has declared beside the nine. */

@@ -1,10 +1,22 @@
 import type { Reason } from '../decision.ts'
 import type { CredentialKind, Environment } from '../principal.ts'
 
+/**
+ * `access`: a guarded call. `auth`: `auth.verify` and the issuer's endpoints. `admin`: a change of keys, or a token revoked.
+ * `system`: the recorder itself.
+ */
 export type AuditKind = 'access' | 'auth' | 'admin' | 'system'
+
+/**
+ * `denied`: refused by us. `error`: the handler answered 400 or more, or something of ours was out of reach. `aborted`: the client left.
+ * `interrupted`: the process died during the call, and nobody knows what became of it.
+ */
 export type AuditOutcome = 'success' | 'denied' | 'error' | 'aborted' | 'interrupted'
+
+/** Create, read, update, delete, execute: codes of FHIR R4 `AuditEvent.action`. */
 export type AuditAction = 'C' | 'R' | 'U' | 'D' | 'E'
 
+/** What happened: `request` is a call through a guard, `verify` one of `auth.verify`; the others are named after what was done. */
 export type AuditName =
   | 'request'
   | 'verify'
@@ -48,6 +60,7 @@ export interface AuditRetention {
   readonly signed: AuditCheckpoint | null
 }
 
+/** Who called; each member is `null` where it is not known or does not apply. */
 export interface AuditActor {
   readonly kind: CredentialKind | 'none'
   readonly org: string | null
@@ -76,6 +89,7 @@ export interface AuditPhi {
   readonly attribution: 'scope' | 'route' | 'annotation' | 'handler' | 'body' | 'none'
 }
 
+/** The request and its answer; no path, no header, no value of a query, no body. */
 export interface AuditHttp {
   readonly method: string
   /** The template, never the concrete path; `*` where it cannot be told. */
@@ -120,31 +134,51 @@ export interface AuditDraft {
 
 /** Version 1 of the event: one JSON object a line, members in this order. */
 export interface AuditEvent {
+  /** Version of this shape. */
   readonly v: 1
   /** UUIDv7: the key for de-duplication everywhere. */
   readonly id: string
   readonly kind: AuditKind
   readonly name: AuditName
+  /** ISO 8601, UTC, milliseconds: when the request was received. */
   readonly time: string
+  /** ISO 8601, UTC, milliseconds: when the line was built. */
   readonly recorded: string
+  /** Milliseconds to the end of the exchange, by the monotonic clock, to the microsecond. */
   readonly durationMs: number
   readonly outcome: AuditOutcome
+  /** Why not `success`: codes of a closed list; `null` where it needs none. */
   readonly reason: Reason | null
+  /** `null` where it does not apply, as of `system` events. */
   readonly action: AuditAction | null
   readonly actor: AuditActor
+  /** The key that an `admin` event changed, and which fields; `null` for a token. */
   readonly target: AuditDraft['target']
+  /** The server's. */
   readonly env: Environment
+  /** Those that the caller holds, and those that the guards asked for, in their order. */
   readonly scopes: AuditDraft['scopes']
+  /** Address (of folded refusals the network in CIDR notation), and how many trusted proxies told it. */
   readonly client: AuditDraft['client']
+  /** `null`: no HTTP request of a guard. */
   readonly http: AuditHttp | null
+  /** As in `X-Request-Id`; callers may repeat it. */
   readonly requestId: string | null
+  /** As given to `auth.verify`. */
   readonly operation: string | null
+  /** Code of HL7 v3 PurposeOfUse, as given to `audit.purpose`. */
   readonly purpose: string | null
+  /** `null`: no PHI is concerned. */
   readonly phi: AuditPhi | null
+  /** How much of the answer was handed to the kernel. */
   readonly delivered: AuditDraft['delivered']
+  /** How many calls it stands for; of `audit.gap`, how many stand in no event. */
   readonly count: number
+  /** Continues the event `of_id`; `n` counts from 2. */
   readonly part: AuditDraft['part']
+  /** The server that wrote it: `options.service`. */
   readonly service: { readonly name: string; readonly version: string | null; readonly instance: string }
+  /** The process that wrote it: 1 to 64 letters and digits, new at each start. */
   readonly writer: string
   /** Contiguous per writer, from 1. */
   readonly seq: number

@@ -45,7 +45,9 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
 export function intentOf(exchange: Exchange): IntentDraft {
   const { identity, denial, call, house } = exchange
   const { template, params } = placeOf(call)
-  const { action, phi } = patientPhi(phiFacts(exchange, { template, params }, NOT_ANSWERED))
+  const { action, phi } = patientPhi(
+    phiFacts(exchange, { template, params }, { ...NOT_ANSWERED, limit: MAX_INTENT_PATIENTS }),
+  )
   return {
     time: exchange.startedAt,
     action,
@@ -58,13 +60,14 @@ export function intentOf(exchange: Exchange): IntentDraft {
       query: queryNames(queryNamesOf(call.url), house.queryNames),
     },
     requestId: exchange.requestId,
-    // It is one line, whatever is asked for; `patientCount` still tells the number of all.
-    phi: phi === null ? null : { ...phi, patients: phi.patients.slice(0, MAX_INTENT_PATIENTS) },
+    phi,
   }
 }
 
 /** As many as a line takes for sure: an intent is not split. */
 const MAX_INTENT_PATIENTS = 500
+/** Of a call that was refused nobody saw anything: as many as tell what was tried. */
+const MAX_REFUSED_PATIENTS = 50
 
 function scopesOf({ identity, required }: Exchange): AuditDraft['scopes'] {
   return { granted: identity === null ? [] : listOf(identity.scopes), required }
@@ -128,14 +131,15 @@ function placeOf(call: Call): Place {
 const NOWHERE: Place = { template: '*', params: {} }
 
 /** What the handler and its answer say. */
-type Found = Pick<PhiFacts, 'touches' | 'body' | 'status'>
+type Found = Pick<PhiFacts, 'touches' | 'body' | 'status' | 'limit'>
 
 const NOT_ANSWERED: Found = Object.freeze({ touches: Object.freeze([]), body: null, status: null })
 
 /** An error shows nobody's data; what its handler has touched before, it has touched. */
 function foundBy({ notes, denial, body }: Exchange, { status }: ResponseEnd): Found {
   const failed = denial !== null || (status !== null && status >= 400)
-  return { touches: notes?.touches ?? NOT_ANSWERED.touches, body: failed ? null : body, status }
+  const limit = denial === null ? undefined : MAX_REFUSED_PATIENTS
+  return { touches: notes?.touches ?? NOT_ANSWERED.touches, body: failed ? null : body, status, limit }
 }
 
 function phiFacts(exchange: Exchange, { template, params }: Place, found: Found): PhiFacts {

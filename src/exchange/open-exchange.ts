@@ -15,6 +15,7 @@ import { onResponseEnd, type ResponseEnd } from './response-end.ts'
 /** How long the event of an aborted exchange waits for its handler, and how often it looks. */
 const HANDLER_GRACE_MS = 5_000
 const HANDLER_POLL_MS = 25
+const MAX_POLL_MS = 400
 
 /**
  * Guards of one auth on one request share one exchange: it is kept on the request, out of everybody's sight. One of another
@@ -155,10 +156,13 @@ async function named(exchange: Exchange, naming: () => Promise<Denial>): Promise
 async function handlerDone(exchange: Exchange): Promise<void> {
   const { response } = exchange.call
   const deadline = performance.now() + HANDLER_GRACE_MS
+  let pauseMs = HANDLER_POLL_MS
   while (!exchange.handlerDone && !response.writableEnded && performance.now() < deadline) {
     await new Promise((resolve) => {
-      setTimeout(resolve, HANDLER_POLL_MS)
+      setTimeout(resolve, pauseMs)
     })
+    // Most handlers end soon; those that never do must cost little.
+    pauseMs = Math.min(pauseMs * 1.5, MAX_POLL_MS)
   }
 }
 
@@ -179,10 +183,15 @@ function record(exchange: Exchange, end: ResponseEnd): void {
     ticket.closed()
     setImmediate(() => {
       n += 1
-      // An event that could not be written yet has no id: what is touched late then stands for itself, and is not lost.
-      const continuation = continuationOf(draft, exchange, { touches: late, n, ofId: event?.id ?? '' })
+      const touches = late
       late = []
-      recorder.record(event === null ? { ...continuation, part: null } : continuation)
+      try {
+        // An event that could not be written yet has no id: what is touched late then stands for itself, and is not lost.
+        const continuation = continuationOf(draft, exchange, { touches, n, ofId: event?.id ?? '' })
+        recorder.record(event === null ? { ...continuation, part: null } : continuation)
+      } catch (error) {
+        warnLost(error)
+      }
       ticket.recorded()
     })
   }

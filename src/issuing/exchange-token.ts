@@ -14,6 +14,7 @@ import { denyAddress } from '../rules.ts'
 import type { Scope } from '../scopes.ts'
 import type { MintedToken } from '../tokens/mint.ts'
 
+/** An API key to be exchanged in this process, without HTTP. */
 export interface ExchangeToken {
   /** The API key. */
   readonly key: string

@@ -2,6 +2,7 @@ import { types } from 'node:util'
 import { KeyError } from '../errors.ts'
 import { ownMember } from '../lib/own-member.ts'
 
+/** A token to be ended before its time. */
 export interface RevokeToken {
   /** RFC 7519 section 4.1.7 `jti` of the token: 1 to 256 characters. Never the token itself. */
   readonly jti: string

@@ -7,6 +7,7 @@ import { readKeyId, readRevocation, readRotation, readUpdate } from './key-reque
 import { statusAt } from './record.ts'
 import { changedRecord, type KeyRecord } from './store.ts'
 
+/** Who replaces a key by a new one, and how long the old one lives on. */
 export interface RotateKey {
   /** Who asks for it, for the audit event: `[A-Za-z0-9._@:+-]{1,128}`. */
   readonly by: string
@@ -14,7 +15,9 @@ export interface RotateKey {
   readonly graceSeconds?: number | undefined
 }
 
+/** Who ends a key, and why. */
 export interface RevokeKey {
+  /** As in `RotateKey`. */
   readonly by: string
   /** For people, kept in the record: 1 to 256 characters. It does not reach the journal. */
   readonly reason: string

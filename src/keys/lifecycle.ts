@@ -37,15 +37,18 @@ interface NewKey {
   readonly by: string
 }
 
+/** A key to be made: its record, and its environment. */
 export interface CreateKey extends NewKey {
   readonly environment: Environment
 }
 
+/** A key that was issued elsewhere, to be taken in. */
 export interface ImportKey extends NewKey {
   /** A key issued elsewhere, in either form; digested and forgotten. Its prefix says the environment. */
   readonly key: string
 }
 
+/** A page of the keys of one organization, in order of id. */
 export interface ListKeys {
   readonly organizationId: string
   /** The last id of the page before. */

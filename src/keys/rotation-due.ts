@@ -5,6 +5,7 @@ import { readable } from './admin-parts.ts'
 import { statusAt } from './record.ts'
 import type { KeyRecord, KeyStore } from './store.ts'
 
+/** Which keys are asked for: the active ones that are older than so many days. */
 export interface RotationDue {
   /** Default 90. */
   readonly afterDays?: number | undefined

@@ -18,6 +18,7 @@ export interface KeyLookup {
 /** A changed key or token, or the state of the feed. */
 export type KeyChange = { readonly keyId: string } | { readonly tokenId: string } | 'lost' | 'resumed'
 
+/** What a store is told about a look-up beside what to look for. */
 export interface StoreContext {
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal

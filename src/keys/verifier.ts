@@ -27,6 +27,7 @@ export interface AttemptBudget {
 
 export type IssuingKeyState = 'good' | 'bad' | 'unavailable'
 
+/** Of `auth.health().keys`: what the last use of the store has shown. It is not asked for this. */
 export interface KeysHealth {
   readonly store: string
   /** The last look-up did not fail, and none hangs. */

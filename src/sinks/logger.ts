@@ -9,6 +9,7 @@ export interface AuditLogger {
   warn?(entry: object, message: string): void
 }
 
+/** Of `loggerSink`; every one has a default. */
 export interface LoggerSinkOptions {
   /** Name of the sink in `auth.health()`. Default `logger`. */
   readonly name?: string | undefined

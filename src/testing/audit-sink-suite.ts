@@ -9,6 +9,7 @@ export type { OpenedSink } from './audit-sink/subject.ts'
 
 refuseProduction()
 
+/** The sink that `auditSinkSuite` tries. */
 export interface AuditSinkSuite {
   /** What the cases are called after. */
   readonly name: string

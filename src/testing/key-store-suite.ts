@@ -10,6 +10,7 @@ import { refuseProduction } from './refuse-production.ts'
 
 refuseProduction()
 
+/** The store that `keyStoreSuite` tries. */
 export interface KeyStoreSuite {
   /** What the cases are called after. */
   readonly name: string
@@ -19,6 +20,7 @@ export interface KeyStoreSuite {
   readonly pushedWithinMs: number
 }
 
+/** One case, for whichever test runner. */
 export interface SuiteCase {
   readonly name: string
   /** Rejects with an `AssertionError` where the store does not do what it must. */

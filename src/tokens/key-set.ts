@@ -32,8 +32,10 @@ export interface KeySet {
   health(): KeySetHealth
 }
 
+/** Of `auth.health().tokens`: the key set as it is held. Nothing is fetched for this. */
 export interface KeySetHealth {
   readonly source: 'local' | 'remote'
+  /** Usable ones. */
   readonly keys: number
   /** Seconds since the last successful fetch; `null`: none yet, or a local set. */
   readonly ageSeconds: number | null

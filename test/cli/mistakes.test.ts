@@ -203,6 +203,11 @@ describe('help', () => {
     expect(stdout).not.toContain('\u001b')
   })
 
+  test('that of a group with a default command shows by an example what that takes', async () => {
+    const { stdout } = await hcAuth(words('token --help'), { env: {} })
+    expect(stdout).toMatch(/^Example: hc-auth token --scope read:patients --url https:\/\/.* < key\.txt$/m)
+  })
+
   test('--version', async () => {
     expect((await hcAuth(['--version'], { env: {} })).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })

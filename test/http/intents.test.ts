@@ -5,6 +5,7 @@ import type { AuditIntent } from '../../src/audit/intent.ts'
 import { verifyJournal } from '../../src/audit/journal/verify.ts'
 import type { AuditEvent, AuthOptions } from '../../src/index.ts'
 import { FRAMEWORKS, serve, type SuiteApp, type SuiteRoute } from './frameworks.ts'
+import { rawClient } from './raw-client.ts'
 import { send } from './send.ts'
 import { createWorld, type World } from './world.ts'
 
@@ -112,6 +113,37 @@ describe.each(FRAMEWORKS.map((framework) => [framework.name, framework] as const
     const { intents, events } = lines(world)
     expect(intents).toEqual([])
     expect(events.map(({ reason }) => reason)).toEqual(['key_unknown', 'scope_missing', 'not_found'])
+  })
+
+  test('two calls under one request id are two events, each under the id of its own intent', async () => {
+    const world = await newWorld()
+    const url = await start(world, { routes: [route()] })
+    const call = { path: '/v1/patients/7', headers: [key(world, 'good'), ['X-Request-Id', 'r-same'] as const] }
+    await Promise.all([send(url, call), send(url, call)])
+    await world.auth.audit.flush()
+    const { intents, events } = lines(world)
+    expect(events.map(({ requestId }) => requestId)).toEqual(['r-same', 'r-same'])
+    expect(new Set(events.map(({ id }) => id)).size).toBe(2)
+    expect(new Set(intents.map(({ intent }) => intent))).toEqual(new Set(events.map(({ id }) => id)))
+  })
+
+  test('a call that asks first whether it may send its body (Expect: 100-continue) is one intent and one event', async () => {
+    const world = await newWorld()
+    const server = await serve(framework, [world.auth], { routes: [route({ method: 'POST', path: '/v1/patients' })] })
+    cleanups.push(() => server.close())
+    const client = await rawClient(server)
+    const [name, value] = key(world, 'good')
+    client.socket.write(
+      'POST /v1/patients HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n' +
+        `Content-Type: application/json\r\nContent-Length: 2\r\n${name}: ${value}\r\n\r\n`,
+    )
+    await client.until((received) => received.includes('100 Continue'))
+    client.socket.write('{}')
+    await client.until((received) => received.includes('HTTP/1.1 200'))
+    await world.auth.audit.flush()
+    const { intents, events } = lines(world)
+    expect(events).toMatchObject([{ outcome: 'success', http: { method: 'POST', route: '/v1/patients', status: 200 } }])
+    expect(intents.map(({ intent }) => intent)).toEqual([events[0]?.id])
   })
 
   test('with durability synced, calls are served from the disk, many at a time', async () => {

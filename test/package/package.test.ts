@@ -8,11 +8,22 @@ const NO_EFFECTS = pathToFileURL(join(import.meta.dirname, 'no-effects.mjs')).hr
 
 /** Values that the contract names, by entry; types are the compiler projects' concern. */
 const NAMES: Record<string, string[]> = {
-  '@healthcloud/auth': ['createAuth', 'fromEnv', 'memoryKeyStore', 'SCOPES', 'ConfigError'],
-  '@healthcloud/auth/express': ['expressGuards'],
-  '@healthcloud/auth/koa': ['koaGuards'],
-  '@healthcloud/auth/fastify': ['fastifyGuards'],
-  '@healthcloud/auth/audit': ['readJournal'],
+  '@healthcloud/auth': ['createAuth', 'exchangeKey', 'fromEnv', 'memoryKeyStore', 'SCOPES', 'ConfigError'],
+  '@healthcloud/auth/express': ['expressGuards', 'mount'],
+  '@healthcloud/auth/koa': ['koaGuards', 'mount'],
+  '@healthcloud/auth/fastify': ['fastifyGuards', 'mount'],
+  '@healthcloud/auth/audit': ['readJournal', 'verifyJournal', 'toFhirAuditEvents'],
+  '@healthcloud/auth/server': ['tokenEndpoint', 'jwksEndpoint', 'introspectionEndpoint'],
+  '@healthcloud/auth/sinks/logger': ['loggerSink'],
+  '@healthcloud/auth/sinks/http': ['httpSink'],
+  '@healthcloud/auth/sinks/otlp': ['otlpSink'],
+  '@healthcloud/auth/sinks/postgres': ['postgresSink'],
+  '@healthcloud/auth/sinks/nats': ['natsSink'],
+  '@healthcloud/auth/stores/sqlite': ['sqliteKeyStore'],
+  '@healthcloud/auth/stores/postgres': ['postgresKeyStore'],
+  '@healthcloud/auth/stores/redis': ['redisKeyStore'],
+  '@healthcloud/auth/stores/introspection': ['introspectionKeyStore'],
+  '@healthcloud/auth/testing': ['auditSinkSuite', 'keyStoreSuite'],
 }
 
 let consumers: Consumers

@@ -418,39 +418,49 @@ describe('scope', () => {
     expect((await exchange(handler, null, { body: BODY.padEnd(16_384), headers })).status).toBe(200)
   })
 
-  test('whatever is asked: a token holds a part of what was requested and what the key holds, or there is none', async () => {
+  test('whatever is asked: a token holds what was requested of what the key holds, and ends with it, or there is none', async () => {
     const known = Object.keys(SCOPES)
-    const store = memoryKeyStore()
-    const own = createServerWorld({ store })
+    const own = createServerWorld({ store: memoryKeyStore() })
     const endpoint = tokenEndpoint(own.auth)
-    const some = fc.array(fc.oneof(fc.constantFrom(...known), fc.string({ maxLength: 12 })), { maxLength: 6 })
+    const any = fc.array(fc.oneof(fc.constantFrom(...known), fc.string({ maxLength: 12 })), { maxLength: 6 })
+    const asked = fc
+      .tuple(fc.subarray(known), fc.boolean())
+      .chain(([held, within]) =>
+        fc.tuple(fc.constant(held), within && held.length > 0 ? fc.subarray(held, { minLength: 1 }) : any),
+      )
+    const restMs = fc.option(fc.integer({ min: 1000, max: 10_000_000 }))
+    let tokens = 0
     try {
       await fc.assert(
-        fc.asyncProperty(fc.subarray(known), some, fc.boolean(), async (held, requested, asText) => {
+        fc.asyncProperty(asked, restMs, fc.boolean(), async ([held, requested], rest, asText) => {
           const { key, record } = await own.auth.keys.create({
             organizationId: 'org_1',
             environment: 'live',
             name: 'k',
             by: 'tests',
             scopes: held as (keyof typeof SCOPES)[],
+            expiresAt: rest === null ? null : new Date(START + rest),
           })
-          const response = await exchange(endpoint, asText ? requested.join(' ') : requested, { key })
-          const asked = new Set(requested)
-          if (response.status !== 200) {
-            expect(response.status).toBe(400)
-            return
-          }
-          const claims = decodeJwt(await tokenOf(response))
-          const granted = String(claims['scope']).split(' ')
-          expect(granted.every((scope) => asked.has(scope) && record.scopes.includes(scope))).toBe(true)
-          expect(granted.length).toBe(asked.size)
+          const scope = asText ? requested.join(' ') : requested
+          const words = typeof scope === 'string' ? scope.split(' ') : scope
+          const response = await exchange(endpoint, scope, { key })
+          const isGood = words.length > 0 && words.every((word) => held.includes(word))
+          expect(response.status).toBe(isGood ? 200 : 400)
+          if (!isGood) return
+          tokens += 1
+          const answer = (await response.json()) as { access_token: string; expires_in: number }
+          const claims = decodeJwt(answer.access_token)
+          expect(new Set(String(claims['scope']).split(' '))).toEqual(new Set(words))
           expect(claims['client_id']).toBe(record.id)
+          const most = Math.min(3600, Math.floor((rest ?? Number.POSITIVE_INFINITY) / 1000))
+          expect([answer.expires_in, Number(claims.exp) - Number(claims.iat)]).toEqual([most, most])
         }),
-        { numRuns: 60 },
+        { numRuns: 100 },
       )
     } finally {
       await own.close()
     }
+    expect(tokens).toBeGreaterThanOrEqual(20)
   })
 })
 

@@ -59,7 +59,7 @@ export function createCaretaker(settings: CaretakerSettings): Caretaker {
   const failed = (stage: 'adoption' | 'retention') => () => recorder?.metrics.failed(stage)
   const adopt = oneAtATime(async () => {
     if (recorder === null) return
-    for (const orphan of await settings.adoption.look(recorder.deliver)) void post.carry(orphan)
+    for (const orphan of await settings.adoption.look(recorder.deliver)) post.carry(orphan).catch(failed('adoption'))
   }, failed('adoption'))
   const retire = oneAtATime(async () => {
     if (recorder !== null) await settings.retire(recorder)

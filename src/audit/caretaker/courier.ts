@@ -111,7 +111,7 @@ export function createCourier(settings: CourierSettings): Courier {
 
 /** How far the sink has got, batch by batch. */
 interface Way {
-  /** The next batch; `false`: there is nothing more for now. @throws where it must be tried again. */
+  /** The next batch; `false`: there is nothing more for now, and that is written down. @throws where it must be tried again. */
   step(stop: AbortSignal): Promise<boolean>
   failed(): void
   state(): CourierState
@@ -122,12 +122,17 @@ function createWay({ directory, writer, sink, onDead }: CourierSettings): Way {
   let cursor: Cursor | null = null
   let state: CourierState = { seq: 0, waiting: null, batches: 0, failures: 0, dead: 0, failing: false }
 
+  /** The cursor is further than what stands on the disk: a full one must not send a batch again and again. */
+  let unsaved = false
+
+  const save = async (): Promise<void> => {
+    if (cursor !== null && unsaved) await saveCursor(folder, sink.name, cursor)
+    unsaved = false
+  }
   const hand = async (batch: Batch, stop: AbortSignal): Promise<void> => {
     state = { ...state, waiting: batch.lines[0]?.event.recorded ?? null }
     const dead = await handOver(batch, { sink, folder, stop })
     if (dead > 0) onDead?.(dead)
-    await saveCursor(folder, sink.name, batch.next)
-    cursor = batch.next
     state = {
       ...state,
       seq: batch.next.seq,
@@ -144,9 +149,15 @@ function createWay({ directory, writer, sink, onDead }: CourierSettings): Way {
         state = { ...state, seq: cursor.seq }
       }
       const batch = await readBatch(directory, writer, cursor)
+      if (batch.next.offset === cursor.offset && batch.next.segment === cursor.segment) {
+        await save()
+        return false
+      }
       if (batch.lines.length > 0) await hand(batch, stop)
-      else if (batch.next.offset === cursor.offset && batch.next.segment === cursor.segment) return false
-      else cursor = batch.next
+      cursor = batch.next
+      unsaved = true
+      // A full disk must not keep events from leaving it: the cursor is saved when there is nothing else to do.
+      if (batch.lines.length > 0) await save().catch(() => undefined)
       return true
     },
     failed() {

@@ -7,7 +7,7 @@ import type { AuditIntent } from '../intent.ts'
 import { interrupted } from '../chain/interrupted.ts'
 import { isCarried } from '../journal/cursor.ts'
 import { segmentsOf, writersIn } from '../journal/lines.ts'
-import { followOwner, hasOwner, type Owner } from '../journal/owner.ts'
+import { createSilence, followOwner, hasOwner, type Owner } from '../journal/owner.ts'
 import { readLeftover, type Leftover } from '../journal/recover.ts'
 import { createJournalWriter } from '../journal/writer.ts'
 import type { AuditLine } from '../sink.ts'
@@ -47,6 +47,7 @@ export function createAdoption(settings: OrphanSettings): Adoption {
   const { directory } = settings
   /** Followed, but not ended yet. */
   const pending = new Map<string, Owner>()
+  const silence = createSilence(settings.clock)
   /** Finished, and nobody is owed anything of them. */
   const done = new Set<string>()
 
@@ -61,7 +62,7 @@ export function createAdoption(settings: OrphanSettings): Adoption {
   }
   const follow = async (writer: string): Promise<void> => {
     if (!(await isOwed(writer))) return
-    const owner = followOwner(directory, writer)
+    const owner = followOwner(directory, writer, silence)
     if (owner !== null) pending.set(writer, owner)
   }
   return Object.freeze({
@@ -70,10 +71,16 @@ export function createAdoption(settings: OrphanSettings): Adoption {
       for (const writer of await writersIn(directory)) await trouble.beside(() => follow(writer))
       const ended: Orphan[] = []
       for (const [writer, owner] of pending) {
+        // Where it fails, somebody else may try.
+        pending.delete(writer)
         await trouble.beside(async () => {
-          const events = end(settings, await readLeftover(directory, writer), deliver)
-          pending.delete(writer)
-          ended.push({ writer, owner, events })
+          try {
+            const events = end(settings, await readLeftover(directory, writer), deliver)
+            ended.push({ writer, owner, events })
+          } catch (error) {
+            owner.leave()
+            throw error
+          }
         })
       }
       // What went well is looked after all the same.

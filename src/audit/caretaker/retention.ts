@@ -34,6 +34,8 @@ export interface RetentionSettings {
 }
 
 const DAY_MS = 86_400_000
+/** A service that was away for longer does not delete until it is started again. */
+const CREDIBLE_MS = 30 * DAY_MS
 
 /** One look. */
 interface Look extends RetentionSettings {
@@ -56,9 +58,11 @@ interface Outdated {
 export function createRetention(settings: RetentionSettings): Retention {
   const { directory, writer: own, clock, localDays } = settings
   const told = new Map<string, AuditRetention>()
+  const watch = createAgeWatch(settings)
 
   return Object.freeze({
     async retire(sinks: readonly AuditSink[], append: (draft: AuditDraft) => Promise<boolean>) {
+      if (!(await watch.isCredible())) return
       const look: Look = {
         ...settings,
         required: sinks.filter(({ acks, required }) => acks && required === true).map(({ name }) => name),
@@ -78,6 +82,37 @@ export function createRetention(settings: RetentionSettings): Retention {
       if (failures.length > 0) throw failures[0]
     },
   })
+}
+
+/** Whether the clock can be believed: a wrong one makes everything old, and what is deleted is gone. */
+interface AgeWatch {
+  isCredible(): Promise<boolean>
+}
+
+function createAgeWatch({ directory, writer, clock }: RetentionSettings): AgeWatch {
+  const startedAt = clock.now()
+  const apart = startedAt - clock.monotonicMs()
+  /** `undefined`: not looked for yet; `null`: there was no journal before. */
+  let newestBefore: number | null | undefined
+  return {
+    async isCredible() {
+      const wasSet = Math.abs(clock.now() - clock.monotonicMs() - apart) > DAY_MS
+      newestBefore ??= await newestOf(directory, writer)
+      const isFarAhead = newestBefore !== null && startedAt - newestBefore > CREDIBLE_MS
+      return !wasSet && !isFarAhead
+    },
+  }
+}
+
+/** When the newest event of all others was recorded. */
+async function newestOf(directory: string, own: string): Promise<number | null> {
+  let newest: number | null = null
+  for (const writer of await writersIn(directory)) {
+    const last = writer === own ? undefined : (await segmentsOf(directory, writer)).at(-1)
+    const end = last === undefined ? null : await readSegmentEnd(join(directory, segmentPath(writer, last)))
+    if (end !== null) newest = Math.max(newest ?? 0, end.recordedMs)
+  }
+  return newest
 }
 
 async function retireOwn(look: Look): Promise<void> {

@@ -167,6 +167,6 @@ function cutFile(path: string, files: JournalFiles, length: number): void {
   try {
     files.truncate(file, length)
   } finally {
-    files.close(file)
+    quietly(() => files.close(file))
   }
 }

@@ -18,6 +18,7 @@ export interface GroupSyncSettings {
  */
 export function createGroupSync({ flush, deadlineMs }: GroupSyncSettings): GroupSync {
   let gathering: ((good: boolean) => void)[] = []
+  let gatheringSinceMs = 0
   let busy = false
   let stalled = false
 
@@ -26,12 +27,14 @@ export function createGroupSync({ flush, deadlineMs }: GroupSyncSettings): Group
     while (gathering.length > 0) {
       const group = gathering
       gathering = []
+      // From when the first of them came: he may have waited for the flush before.
+      const left = deadlineMs - (performance.now() - gatheringSinceMs)
       const late = setTimeout(() => {
         stalled = true
         const waiting = [...group, ...gathering]
         gathering = []
         for (const tell of waiting) tell(false)
-      }, deadlineMs)
+      }, left)
       const good = await flush()
       clearTimeout(late)
       stalled = false
@@ -47,6 +50,7 @@ export function createGroupSync({ flush, deadlineMs }: GroupSyncSettings): Group
     wait() {
       if (stalled) return Promise.resolve(false)
       return new Promise<boolean>((resolve) => {
+        if (gathering.length === 0) gatheringSinceMs = performance.now()
         gathering.push(resolve)
         if (!busy) void run()
       })

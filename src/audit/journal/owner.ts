@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import type { Clock } from '../../lib/clock.ts'
 import { inheritingNothing } from '../../lib/inheriting-nothing.ts'
 import { ownMember } from '../../lib/own-member.ts'
 import { nodeFiles } from './append-file.ts'
@@ -58,11 +59,34 @@ export function ownWriter(directory: string, writer: string): Owner {
   return put(folder, 1)
 }
 
-/** `null`: its process lives, or another one was quicker to follow it. @throws what the file system throws. */
-export function followOwner(directory: string, writer: string): Owner | null {
+/** Knows for how long a file has stayed the same, by a clock that nobody can set. */
+export interface Silence {
+  /** In milliseconds since this process first saw it so. */
+  of(path: string, mtimeMs: number): number
+}
+
+export function createSilence(clock: Pick<Clock, 'monotonicMs'>): Silence {
+  const seen = new Map<string, { readonly mtimeMs: number; readonly sinceMs: number }>()
+  return Object.freeze({
+    of(path: string, mtimeMs: number) {
+      const now = clock.monotonicMs()
+      const before = seen.get(path)
+      if (before?.mtimeMs === mtimeMs) return now - before.sinceMs
+      seen.set(path, { mtimeMs, sinceMs: now })
+      return 0
+    },
+  })
+}
+
+/**
+ * `null`: its process lives, or another one was quicker to follow it. Without `silence`, only one of this machine (and
+ * container) can be found dead.
+ * @throws what the file system throws.
+ */
+export function followOwner(directory: string, writer: string, silence: Silence | null = null): Owner | null {
   const folder = join(directory, writer)
   const number = newest(folder)
-  if (number !== null && lives(folder, number)) return null
+  if (number !== null && lives(join(folder, `owner-${number}`), silence)) return null
   try {
     return put(folder, (number ?? 0) + 1)
   } catch (error) {
@@ -84,8 +108,10 @@ function put(folder: string, number: number): Owner {
     holds: () => newest(folder) === number,
     leave: () => void quietly(() => unlinkSync(path)),
     release() {
-      if (newest(folder) !== number) return
-      for (let each = number; each > 0; each -= 1) quietly(() => unlinkSync(join(folder, `owner-${each}`)))
+      quietly(() => {
+        if (newest(folder) !== number) return
+        for (let each = number; each > 0; each -= 1) quietly(() => unlinkSync(join(folder, `owner-${each}`)))
+      })
     },
   })
 }
@@ -95,23 +121,11 @@ function newest(folder: string): number | null {
   return Math.max(0, ...numbers) || null
 }
 
-function lives(folder: string, number: number): boolean {
-  const path = join(folder, `owner-${number}`)
+function lives(path: string, silence: Silence | null): boolean {
   const mark = readMark(path)
-  const self = thisProcess()
-  if (mark?.scope === self.scope) return isRunning(mark)
-  return fileTimeNow(folder) - statSync(path).mtimeMs < SILENT_MS
-}
-
-/** The clock of the file system, which may not be ours. */
-function fileTimeNow(folder: string): number {
-  const path = join(folder, `look-${process.pid}`)
-  try {
-    create(path, '')
-    return statSync(path).mtimeMs
-  } finally {
-    quietly(() => unlinkSync(path))
-  }
+  if (mark?.scope === thisProcess().scope) return isRunning(mark)
+  // Not by the age of the file: a clock that was set, or a machine that slept, makes the living look dead.
+  return silence === null || silence.of(path, statSync(path).mtimeMs) < SILENT_MS
 }
 
 /** `null`: it is just being written, or is no such file; its age decides. */
@@ -133,7 +147,9 @@ function isRunning({ pid, started }: ProcessMark): boolean {
     // EPERM: there is one, of another user.
     if (ownMember(error, 'code') !== 'EPERM') return false
   }
-  return started === null || started === startOf(pid)
+  const now = startOf(pid)
+  // What cannot be read is no proof of death.
+  return started === null || now === null || started === now
 }
 
 let self: ProcessMark | null = null

@@ -24,22 +24,24 @@ const INTENT_PREFIX = Buffer.from('{"v":1,"intent":"')
  * @throws what the file system throws.
  */
 export async function readBatch(directory: string, writer: string, from: Cursor): Promise<Batch> {
+  // Looked for first: a segment that has one behind it is final, and what is read of it is all that there is.
+  const later = (await segmentsOf(directory, writer)).find((segment) => segment > from.segment)
   const chunk = await readChunk(join(directory, segmentPath(writer, from.segment)), from.offset)
   const lines: AuditLine[] = []
   let { offset, seq } = from
   let start = 0
   for (let end = chunk.indexOf(NEWLINE); end !== -1 && lines.length < MAX_LINES; end = chunk.indexOf(NEWLINE, start)) {
-    const line = eventIn(chunk.subarray(start, end), seq)
+    const line = eventIn(chunk.subarray(start, end), { writer, seq })
     if (line !== null) {
       lines.push(line)
-      seq = line.event.seq
+      // Whoever writes a number far ahead must not silence those that are due.
+      if (line.event.seq === seq + 1) seq += 1
     }
     offset += end + 1 - start
     start = end + 1
   }
   const next = { segment: from.segment, offset, seq }
   if (start > 0) return { lines: Object.freeze(lines), next }
-  const later = (await segmentsOf(directory, writer)).find((segment) => segment > from.segment)
   return later === undefined ? { lines: [], next } : readBatch(directory, writer, { segment: later, offset: 0, seq })
 }
 
@@ -59,13 +61,14 @@ async function readChunk(path: string, offset: number): Promise<Buffer> {
   }
 }
 
-function eventIn(bytes: Buffer, after: number): AuditLine | null {
+function eventIn(bytes: Buffer, after: { readonly writer: string; readonly seq: number }): AuditLine | null {
   if (bytes.subarray(0, INTENT_PREFIX.length).equals(INTENT_PREFIX)) return null
   const text = bytes.toString('utf8')
   try {
     const event = JSON.parse(text) as AuditEvent
     const seq = ownMember(event, 'seq')
-    return typeof seq === 'number' && seq > after ? Object.freeze({ event: Object.freeze(event), text }) : null
+    const isDue = typeof seq === 'number' && seq > after.seq && ownMember(event, 'writer') === after.writer
+    return isDue ? Object.freeze({ event: Object.freeze(event), text }) : null
   } catch {
     return null
   }

@@ -77,6 +77,7 @@ export function createSegments(settings: JournalSettings): Segments {
         return
       }
       open.file.open()
+      open.unmade = false
       if (Number.isNaN(open.openedMs)) open.openedMs = nowMs
     },
     append: (text: string, nowMs: number) => append(open, text, nowMs),
@@ -102,6 +103,10 @@ interface OpenSegment {
   lookedMs: number
   /** What it holds may not be on the disk, and its descriptor cannot be asked. */
   suspect: boolean
+  /** Its file could not be made yet. */
+  unmade: boolean
+  /** How often lines were moved to another segment. */
+  moves: number
 }
 
 function firstSegment(settings: JournalSettings): OpenSegment {
@@ -121,7 +126,20 @@ function firstSegment(settings: JournalSettings): OpenSegment {
   const kept = keepsLines ? createKeptLines() : createKeptLines(0)
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   const [openedMs, lookedMs] = [Number.NaN, Number.NEGATIVE_INFINITY]
-  return { fileOf, owner, limit, buffer, kept, segment, file, openedMs, lookedMs, suspect: false }
+  return {
+    fileOf,
+    owner,
+    limit,
+    buffer,
+    kept,
+    segment,
+    file,
+    openedMs,
+    lookedMs,
+    suspect: false,
+    unmade: false,
+    moves: 0,
+  }
 }
 
 function append(open: OpenSegment, text: string, nowMs: number): void {
@@ -141,9 +159,13 @@ function mustHold({ owner }: OpenSegment): void {
 }
 
 function next(open: OpenSegment, nowMs: number): void {
-  open.segment += 1
-  open.file = open.fileOf(open.segment)
+  if (!open.unmade) {
+    open.segment += 1
+    open.file = open.fileOf(open.segment)
+  }
+  open.unmade = true
   open.file.open()
+  open.unmade = false
   open.openedMs = nowMs
 }
 
@@ -156,12 +178,13 @@ function roll(open: OpenSegment, nowMs: number): void {
 }
 
 function moveOn(open: OpenSegment, nowMs: number): boolean {
-  const { file, kept } = open
+  const { file, kept, unmade } = open
   open.suspect = true
+  open.moves += 1
   const lines = kept.all()
-  // What cannot be taken out of the old segment must not stand in the new one as well.
-  const cut = lines !== null && quietly(() => file.cut(kept.safeEnd))
-  if (!cut) quietly(() => file.cut(file.end))
+  // What cannot be taken out of the old segment must not stand in the new one as well. One that was never made holds nothing.
+  const cut = lines !== null && (unmade || quietly(() => file.cut(kept.safeEnd)))
+  if (!cut && !unmade) quietly(() => file.cut(file.end))
   if (cut) kept.moved()
   else kept.restart()
   next(open, nowMs)
@@ -171,13 +194,13 @@ function moveOn(open: OpenSegment, nowMs: number): boolean {
 }
 
 async function flush(open: OpenSegment): Promise<void> {
-  const { file, kept } = open
+  const { file, kept, moves } = open
   const mark = kept.mark(file.end)
   try {
     await file.flush()
   } catch (error) {
-    // Closed meanwhile, which forced it to the disk as well.
-    if (file !== open.file && !open.suspect) return
+    // Full meanwhile, and closed, which forced it to the disk as well.
+    if (file !== open.file && !open.suspect && moves === open.moves) return
     throw error
   }
   if (file === open.file) kept.safe(mark)

@@ -132,7 +132,9 @@ function createSync({ clock, observe }: JournalSettings, segments: Segments, sta
       return true
     } catch (error) {
       observe?.failed('fsync')
-      return state.good ? mend(error) : false
+      if (state.good) return mend(error)
+      segments.giveUp()
+      return false
     }
   }
   /** A second flush of one descriptor can be good although the first has lost what it should have written. */

@@ -1,6 +1,7 @@
 import type { AuditAction, AuditPhi } from '../event.ts'
 import type { BodyPhi } from './body.ts'
 import { queryPatients, type PhiQuery } from './query.ts'
+import { isFhirResourceType } from './fhir-resource-types.ts'
 import { isPatientId, routePhi, type RoutePhi } from './route.ts'
 
 /** What is known of a call when its event is built. */
@@ -29,6 +30,8 @@ export interface PhiFacts {
   /** The query, which is read on FHIR's routes alone. */
   query(): PhiQuery
   pseudonym(patientId: string): string
+  /** How many patients are named at most; `patientCount` still tells the number of all. Default: all. */
+  readonly limit?: number | undefined
 }
 
 export interface PhiPattern {
@@ -85,7 +88,7 @@ export function patientPhi(facts: PhiFacts): PhiPattern {
     phi: {
       interaction,
       types: shownTypes(facts, types),
-      patients: patients.map((patient) => facts.pseudonym(patient)),
+      patients: patients.slice(0, facts.limit).map((patient) => facts.pseudonym(patient)),
       patientCount: patients.length === 0 ? null : patients.length,
       resourceCount: resourceCountOf(facts, { route, interaction }),
       bulk: route.fhir?.bulk === true || patients.length >= BULK_PATIENTS || body?.resourceCount === null,
@@ -147,7 +150,9 @@ function typesOf(
 function shownTypes({ touches, body }: PhiFacts, types: readonly string[]): readonly string[] {
   const shown = body === null || body.types.length === 0 ? types : body.types
   if (touches.length === 0 && shown.length <= MAX_TYPES) return shown
-  return [...new Set([...shown, ...touches.map(({ type }) => type)])].slice(0, MAX_TYPES)
+  // A handler may hand on what the caller wrote: only FHIR's own words go into the event.
+  const touched = touches.map(({ type }) => (isFhirResourceType(type) ? type : '*'))
+  return [...new Set([...shown, ...touched])].slice(0, MAX_TYPES)
 }
 
 /** Ids, not pseudonyms: each patient counts once. */

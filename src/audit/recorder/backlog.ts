@@ -1,5 +1,5 @@
-import type { Reason } from '../../decision.ts'
 import type { AuditDraft } from '../event.ts'
+import { isRefusal } from './refusal.ts'
 
 /** What a journal that cannot be written is owed. */
 export interface Backlog {
@@ -24,15 +24,6 @@ export interface Backlog {
 /** A few seconds of a busy server, about 15 MB. */
 const MAX_HELD = 10_000
 
-/** How a call that had passed its guards can end. Every other reason is one of a refusal. */
-export const SERVED: ReadonlySet<Reason | null> = new Set<Reason | null>([
-  null,
-  'handler_error',
-  'client_aborted',
-  'not_found',
-  'process_interrupted',
-])
-
 /** `onLost` is told of each call that stands in no event. Calls that were served are what the journal is for. Refusals are counted: a flood of them would drown the rest. */
 export function createBacklog(onLost: (count: number) => void = () => undefined): Backlog {
   let held: AuditDraft[] = []
@@ -56,7 +47,7 @@ export function createBacklog(onLost: (count: number) => void = () => undefined)
     },
     lose,
     hold(draft: AuditDraft) {
-      if (held.length < room && SERVED.has(draft.reason)) held.push(draft)
+      if (held.length < room && (draft.id !== null || !isRefusal(draft))) held.push(draft)
       else lose(draft.count)
       return null
     },

@@ -8,6 +8,7 @@ import type { AuditMetrics, AuditSnapshot } from './metrics.ts'
 
 export type { SinkHealth } from '../caretaker/sink-health.ts'
 
+/** Of `auth.health().audit`: counts since this process began, nothing of a caller. */
 export interface RecorderHealth {
   /** `null` where no journal is kept (a test server). */
   readonly journal: { readonly directory: string; readonly writable: boolean; readonly events: number } | null

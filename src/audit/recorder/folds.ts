@@ -1,7 +1,7 @@
 import { addressGroup } from '../../lib/cidr.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { SERVED } from './backlog.ts'
 import type { AuditDraft, AuditHttp, AuditPhi } from '../event.ts'
+import { isRefusal } from './refusal.ts'
 
 /** Refusals cost their caller nothing: beyond a budget those of nobody known are counted together. */
 export interface Folds {
@@ -89,11 +89,6 @@ export function createFolds({ perSecond, clock }: FoldSettings): Folds {
 }
 
 const ANYWHERE = '*'
-
-/** A call, under whatever name, that nothing of ours has served. */
-export function isRefusal({ kind, reason }: AuditDraft): boolean {
-  return (kind === 'access' || kind === 'auth') && !SERVED.has(reason)
-}
 
 /** A known caller's refusals never drown; and what has its intent in the journal, or continues an event, is waited for. */
 function standsAlone({ id, part, actor }: AuditDraft): boolean {

@@ -51,6 +51,7 @@ export const AUDIT_METRICS = {
   hc_audit_dead_total: { type: 'counter', unit: '{event}', description: 'Events that a sink will never take.' },
 } as const
 
+/** Names of `AUDIT_METRICS`, as a meter gets them. */
 export type AuditMetricName = keyof typeof AUDIT_METRICS
 
 /** One figure. */

@@ -1,7 +1,8 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { AuditDraft } from '../event.ts'
 import type { EventLog } from './event-log.ts'
-import { createFolds, isRefusal } from './folds.ts'
+import { createFolds } from './folds.ts'
+import { isRefusal } from './refusal.ts'
 import type { DiskSpace } from '../journal/disk-space.ts'
 
 export interface RefusalSettings {

@@ -12,11 +12,16 @@ import {
   type RevokeTokenOptions,
 } from './actions.ts'
 
+/** Of the default command, whose options the help of the group does not list. */
+const EXAMPLE = `
+Example: hc-auth token --scope read:patients --url https://… < key.txt`
+
 /** `hc-auth token …`; without a further word, `hc-auth token exchange`. */
 export function addTokenCommands(program: Command, shell: Shell): void {
   const token = program
     .command('token')
     .description('exchange an API key for a token; make signing keys; revoke tokens')
+    .addHelpText('after', EXAMPLE)
   json(
     token
       .command('exchange', { isDefault: true })

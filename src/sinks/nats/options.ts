@@ -41,6 +41,7 @@ export interface NatsStoredMessage {
   readonly data: Uint8Array
 }
 
+/** Of `natsSink`; every one has a default. */
 export interface NatsSinkOptions {
   /** Name of the sink in `auth.health()`, and of its cursor. Default `nats`. */
   readonly name?: string | undefined

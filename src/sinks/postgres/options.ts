@@ -19,6 +19,7 @@ export interface PostgresSinkPool {
   removeListener?(event: 'error', listener: (error: Error) => void): unknown
 }
 
+/** Of `postgresSink`; every one has a default. */
 export interface PostgresSinkOptions {
   /** Name of the sink in `auth.health()`, and of its cursor. Default `postgres`. */
   readonly name?: string | undefined

@@ -13,6 +13,7 @@ export interface PostgresClient {
   removeListener(event: 'end', listener: () => void): unknown
 }
 
+/** A message of `NOTIFY`, as the client hands it on. */
 export interface PostgresNotification {
   readonly channel: string
   readonly payload?: string | undefined
@@ -27,6 +28,7 @@ export interface PostgresPool {
   removeListener?(event: 'error', listener: (error: Error) => void): unknown
 }
 
+/** Of `postgresKeyStore`; every one has a default. */
 export interface PostgresKeyStoreOptions {
   /**
    * The table of the keys, by default `healthcloud_keys`; its sisters and the channel of the changes are named after it.

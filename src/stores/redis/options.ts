@@ -2,6 +2,7 @@ import { ConfigError, readStoreOptions } from '../../keys/store.ts'
 import { ownMember } from '../../lib/own-member.ts'
 import { hasMethod } from './client.ts'
 
+/** Of `redisKeyStore`; every one has a default. */
 export interface RedisKeyStoreOptions {
   /**
    * What the names of all keys and of the channel begin with: 1 to 64 printable ASCII characters, by default `{hc}:`. On a

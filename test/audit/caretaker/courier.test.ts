@@ -1,4 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import promises from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -148,6 +150,51 @@ describe('a courier', () => {
       expect(store.texts).toEqual(lines)
     },
   )
+
+  test('goes on while its cursor cannot be saved, and sends nothing twice', async () => {
+    const lines = calls(writtenJournal({ directory }), 1200)
+    mkdirSync(join(directory, 'w1', 'cursor-store.json.new'))
+    const store = sink()
+    const each = courier(store.sink)
+    await expect.poll(() => store.texts.length).toBe(1200)
+    await expect.poll(() => each.state.failing).toBe(true)
+    expect(store.texts).toEqual(lines)
+    rmSync(join(directory, 'w1', 'cursor-store.json.new'), { recursive: true })
+    expect(await each.close(2000)).toBe(true)
+    expect(store.texts).toEqual(lines)
+    expect(cursor()).toMatchObject({ seq: 1200 })
+  })
+
+  test('is not silenced by a line whose number is far ahead, nor by one of another writer', async () => {
+    const written = writtenJournal({ directory })
+    const lines = calls(written, 2)
+    const forged = (change: object) => JSON.stringify({ ...(JSON.parse(lines[1] ?? '') as object), ...change })
+    written.journal.append(forged({ seq: 9_007_199_254_740_990 }))
+    written.journal.append(forged({ seq: 3, writer: 'w2' }))
+    lines.push(...calls(written, 2, 2))
+    const store = sink()
+    await courier(store.sink).finish()
+    expect(store.texts.filter((text) => lines.includes(text))).toEqual(lines)
+    expect(store.texts.some((text) => text.includes('"writer":"w2"'))).toBe(false)
+  })
+
+  test('takes all of a segment that ends while it is read', async () => {
+    const written = writtenJournal({ directory, segmentBytes: 2500 })
+    const lines = calls(written, 1)
+    const { readdir } = promises
+    const hook = async (...args: Parameters<typeof readdir>) => {
+      promises.readdir = readdir
+      syncBuiltinESMExports()
+      lines.push(...calls(written, 6, 1))
+      return readdir(...args)
+    }
+    promises.readdir = hook as typeof readdir
+    syncBuiltinESMExports()
+    const store = sink()
+    await courier(store.sink).finish()
+    expect(store.texts).toEqual(lines)
+    expect(written.journal.end.segment).toBeGreaterThan(2)
+  })
 
   test('passes over lines that somebody has broken', async () => {
     const written = writtenJournal({ directory })

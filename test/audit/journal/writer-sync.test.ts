@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createJournalWriter, type JournalSettings, type JournalWriter } from '../../../src/audit/journal/writer.ts'
+import { nodeFiles } from '../../../src/audit/journal/append-file.ts'
 import { failingFiles, type FailingFiles } from '../failing-files.ts'
 
 let directory = ''
@@ -129,6 +130,53 @@ describe('a flush that fails', () => {
     expect(segments()).toEqual(['{"a":1}\n', '{"b":2}\n'])
   })
 })
+
+describe('a flush that fails, and then a segment that cannot be made,', () => {
+  test.each([
+    ['kept lines', true, ['{"a":1}\n', '{"b":2}\n{"c":3}\n']],
+    ['lines that stay', false, ['{"a":1}\n{"b":2}\n', '{"c":3}\n']],
+  ])('costs no line and leaves no hole: %s', async (_, keepsLines, expected) => {
+    const journal = writer({ keepsLines })
+    journal.append('{"a":1}')
+    expect(await journal.synced()).toBe(true)
+    journal.append('{"b":2}')
+    failOnce()
+    files.openError = 'EMFILE'
+    const cutFirst = files.open
+    files.open = (path, flags) => (path.endsWith('1.jsonl') ? nodeFiles.open(path, flags) : cutFirst(path, flags))
+    expect(await journal.synced()).toBe(false)
+    for (let tries = 0; tries < 3; tries += 1) expect(() => journal.open()).toThrow('EMFILE')
+    files.openError = null
+    journal.open()
+    journal.append('{"c":3}')
+    expect(await journal.synced()).toBe(true)
+    expect(segments()).toEqual(expected)
+  })
+
+  test('is not taken for good because the old segment was closed meanwhile', async () => {
+    const journal = writer({ segmentBytes: 10 })
+    let answer = () => {}
+    files.hang = new Promise((resolve) => {
+      answer = resolve
+    })
+    journal.append('{"a":1}')
+    const first = journal.synced()
+    files.syncError = 'EIO'
+    expect(journal.append('{"b":2}')).toBe(false)
+    journal.open()
+    answer()
+    expect(await first).toBe(false)
+  })
+})
+
+/** The next flush fails, and no other. */
+function failOnce(): void {
+  const { flush } = files
+  files.flush = async () => {
+    files.flush = flush
+    await Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
+  }
+}
 
 describe('segments', () => {
   test('end at their size', () => {

@@ -136,7 +136,7 @@ describe('a write that fails', () => {
     expect(journal.failure).toBeNull()
   })
 
-  test.each(['EIO', 'ENOSPC'])('with %s is reported, and the descriptor is not used again', (code) => {
+  test.each(['EIO', 'ENOSPC', 'EROFS'])('with %s is reported, and the descriptor is not used again', (code) => {
     const journal = opened()
     files.writeError = code
     expect(journal.append('{"a":1}')).toBe(false)

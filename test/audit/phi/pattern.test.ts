@@ -1,3 +1,4 @@
+import { typesWithPatient } from '../../../src/audit/phi/patient-compartment.ts'
 import { describe, expect, test } from 'vitest'
 import type { AuditPhi } from '../../../src/audit/event.ts'
 import type { BodyPhi } from '../../../src/audit/phi/body.ts'
@@ -382,8 +383,15 @@ describe('what a handler touches', () => {
   })
 
   test('is named by at most 32 types', () => {
-    const touches = Array.from({ length: 40 }, (_, index) => ({ type: `Type${index}`, id: '1' }))
+    const touches = typesWithPatient().map((type) => ({ type, id: '1' }))
+    expect(touches.length).toBeGreaterThan(32)
     expect(patientPhi(facts({ touches })).phi?.types).toHaveLength(32)
+  })
+
+  test('and is no type of FHIR has no name: it may be what the caller wrote', () => {
+    const { types } =
+      patientPhi(facts({ touches: touch('JohnSmithBornMay/1', 'Observation/2', 'OtherCaller/3') })).phi ?? {}
+    expect(types).toEqual(['*', 'Observation'])
   })
 
   test('and only counted attributes nothing', () => {

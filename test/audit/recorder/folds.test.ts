@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { AuditDraft, AuditHttp } from '../../../src/audit/event.ts'
-import { createFolds, isRefusal, type Folds } from '../../../src/audit/recorder/folds.ts'
+import { createFolds, type Folds } from '../../../src/audit/recorder/folds.ts'
+import { isRefusal } from '../../../src/audit/recorder/refusal.ts'
 import type { Reason } from '../../../src/decision.ts'
 import { draft, phi } from '../../fixtures/audit.ts'
 

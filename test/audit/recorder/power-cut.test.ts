@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { verifyJournal } from '../../../src/audit/journal/verify.ts'
@@ -53,6 +54,7 @@ function losingFiles() {
     fail: (times: number) => {
       failures = times
     },
+    safeBytes: (path: string): number => safe.get(path) ?? 0,
     cutPower: (folder: string) => {
       for (const name of readdirSync(folder)) {
         const path = join(folder, name)
@@ -116,4 +118,54 @@ test('with durability synced a power cut loses no call that was let in, whatever
     }),
     { numRuns: 150 },
   )
+})
+
+test('with durability written it takes the lines of the last moments alone: all others were flushed behind the calls', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'hc-auth-power-'))
+  try {
+    const disk = losingFiles()
+    // As a live server with this durability has it.
+    const journal = createJournalWriter({ directory, writer: 'w1', clock, files: disk.files, keepsLines: false })
+    const recorder = createRecorder({
+      environment: 'live',
+      writer: 'w1',
+      service: { name: 'records', version: null, instance: 'host:1' },
+      clock,
+      journal,
+      durability: 'written',
+      onFailure: 'deny',
+      onEvent: null,
+      sinks: [],
+    })
+    await recorder.ready()
+    const path = join(directory, 'w1', '00000001.jsonl')
+    const written: { readonly id: string; readonly end: number; readonly atMs: number }[] = []
+    const call = (): void => {
+      const { id } = recorder.intend(intent(), null) as Admission
+      recorder.record(draft({ id }))
+      written.push({ id: String(id), end: journal.end.offset, atMs: performance.now() })
+    }
+    let [oldestMs, stallMs] = [0, 0]
+    for (let at = 0; at < 120; at += 1) {
+      call()
+      const before = performance.now()
+      await sleep(5)
+      stallMs = Math.max(stallMs, performance.now() - before)
+      const first = written.find(({ end }) => end > disk.safeBytes(path))
+      oldestMs = Math.max(oldestMs, performance.now() - (first?.atMs ?? Infinity))
+    }
+    call()
+    disk.cutPower(join(directory, 'w1'))
+    const left = readFileSync(path, 'utf8')
+    const kept = written.filter(({ id }) => left.includes(`{"v":1,"id":"${id}"`))
+    // In order, without a hole; the last call is younger than any flush.
+    expect(kept).toEqual(written.slice(0, kept.length))
+    expect(kept.length).toBeLessThan(written.length)
+    // Whenever the power goes: 100 ms to the flush, and room for the disk and for a machine that is busy with other things.
+    expect(oldestMs).toBeGreaterThan(50)
+    expect(oldestMs).toBeLessThan(250 + 2 * stallMs)
+    expect((await verifyJournal(directory)).findings).toEqual([])
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })

@@ -19,6 +19,7 @@ export type JournalFindingKind =
   | 'signature'
   | 'malformed'
 
+/** One thing that is not as it was written: what, and where. Never what the line holds. */
 export interface JournalFinding {
   readonly writer: string
   /** Number of the segment: `2` is `00000002.jsonl`. */

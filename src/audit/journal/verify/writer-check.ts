@@ -47,6 +47,8 @@ interface State extends WriterSettings {
   anchored: number
   lastSeq: number
   last: 'other' | 'stopped' | 'closed'
+  /** Something stands behind the end, and it was told. */
+  added: boolean
   /** One that should be vouched for was not: so is what follows, and says nothing new until something is. */
   distrusted: boolean
   hole: OpenHole | null
@@ -86,6 +88,7 @@ export function createWriterCheck(settings: WriterSettings): WriterCheck {
     anchored: 0,
     lastSeq: 0,
     last: 'other',
+    added: false,
     distrusted: false,
     hole: null,
   }
@@ -161,9 +164,19 @@ function accept(state: State, line: LinkedLine): void {
     state.distrusted = true
   } else if (standing === 'good') state.distrusted = false
   const wasStopped = state.last === 'stopped'
+  if (isBehindAll(state, system)) {
+    if (!state.added) state.findings.report(state.writer, place, 'inserted')
+    state.added = true
+    return
+  }
   state.last = 'other'
   if (system !== null) acceptSystem(state, line, system)
   if (wasStopped && system?.name === 'audit.checkpoint') state.last = 'closed'
+}
+
+/** Nobody adds to a journal that was closed in good order. */
+function isBehindAll({ last }: State, system: AuditEvent | null): boolean {
+  return last === 'closed' || (last === 'stopped' && system?.name !== 'audit.checkpoint')
 }
 
 function acceptSystem(state: State, { standing, place, index }: LinkedLine, { name, retention }: AuditEvent): void {
