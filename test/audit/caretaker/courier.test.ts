@@ -179,13 +179,13 @@ describe('a courier', () => {
   })
 
   test('takes all of a segment that ends while it is read', async () => {
-    const written = writtenJournal({ directory, segmentBytes: 2500 })
+    const written = writtenJournal({ directory, segmentBytes: 6000 })
     const lines = calls(written, 1)
     const { readdir } = promises
     const hook = async (...args: Parameters<typeof readdir>) => {
       promises.readdir = readdir
       syncBuiltinESMExports()
-      lines.push(...calls(written, 6, 1))
+      lines.push(...calls(written, 12, 1))
       return readdir(...args)
     }
     promises.readdir = hook as typeof readdir
