@@ -15,6 +15,7 @@ import {
 import { alternativesOf } from './express-route-4.ts'
 import { isObject, membersOf, sourceOf } from './express-route-parts.ts'
 
+/** Of `assertGuarded` on Express. */
 export interface ExpressCoverageOptions extends CoverageOptions {
   /** Applications that are mounted in this one: Express hides them in a function, and cannot be asked for them. */
   readonly apps?: readonly object[] | undefined

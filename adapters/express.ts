@@ -57,6 +57,7 @@ declare global {
 /** Middleware for Express 4 and 5, typed structurally so that the parameters of the route are still inferred. */
 export type ExpressGuard = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
+/** The guards of one auth, for routes of Express; each is checked when it is made, and throws `GuardError`. */
 export interface ExpressGuards {
   /** All of the scopes. Complete by itself: authenticates, decides and audits. */
   readonly requireScope: (scopes: ScopeList, options?: GuardOptions) => ExpressGuard

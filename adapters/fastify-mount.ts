@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { checkMountMethod, markMount, ownMember, serverOf, type Serve, type ServerHandler } from '../src/adapter-kit.ts'
 import { takeOver, type FastifyReplyLike } from './fastify-reply.ts'
 
+/** Of `mount` on Fastify. */
 export interface FastifyMountOptions {
   /** Default `POST`. A route for GET answers HEAD, too. */
   readonly method?: 'GET' | 'POST' | undefined

@@ -102,6 +102,7 @@ interface FastifyRouteLike {
 /** For `await app.register(plugin)`, on every instance whose routes are guarded, or one above it. */
 export type FastifyAuthPlugin = (instance: FastifyInstanceLike, options: object, done: (error?: Error) => void) => void
 
+/** The guards of one auth, for routes of Fastify; each is checked when it is made, and throws `GuardError`. */
 export interface FastifyGuards {
   readonly plugin: FastifyAuthPlugin
   /** All of the scopes. Complete by itself: authenticates, decides and audits. */

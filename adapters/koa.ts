@@ -65,6 +65,7 @@ export interface KoaContextLike {
 
 export type KoaGuard = (context: KoaContextLike, next: () => Promise<unknown>) => Promise<unknown>
 
+/** The guards of one auth, for routes of Koa; each is checked when it is made, and throws `GuardError`. */
 export interface KoaGuards {
   /** All of the scopes. Complete by itself: authenticates, decides and audits. */
   readonly requireScope: (scopes: ScopeList, options?: GuardOptions) => KoaGuard

@@ -1,7 +1,7 @@
 // `npm run prove:capture`: PHI capture over all 5,300 examples of FHIR R4, against an oracle made from FHIR's own definitions;
 // then what a walk takes, beside the serialisation that follows it.
 import { spawnSync } from 'node:child_process'
-import { bodyPhi } from '../dist/src/audit/phi-body.js'
+import { bodyPhi } from '../dist/src/audit/phi/body.js'
 import { localBin, ROOT } from './local-bin.mjs'
 
 const ROUNDS = 50
@@ -14,8 +14,8 @@ const { status } = spawnSync(
     'run',
     '--project',
     'source',
-    'test/audit/phi-body.test.ts',
-    'test/audit/patient-compartment.test.ts',
+    'test/audit/phi/body.test.ts',
+    'test/audit/phi/patient-compartment.test.ts',
   ],
   { cwd: ROOT, stdio: 'inherit', env: { ...process.env, HC_PROVE_CAPTURE: '1' } },
 )

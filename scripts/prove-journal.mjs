@@ -1,11 +1,13 @@
 // `npm run prove:journal [-- --runs=200] [-- --quick] [-- --only=synced]`: a server under 64 calls at a time is killed with
 // SIGKILL at a random moment, again and again; each next process ends the journal of the one before. Afterwards: every call that was answered 2xx
-// has exactly one event, calls that were open are `interrupted`, no event stands twice, and the chain verifies.
+// has exactly one event, and so has every intent, whether its call was answered or broken off; calls that were open are
+// `interrupted`, no event stands twice, and the chain verifies.
 import { once } from 'node:events'
 import { generateKeyPairSync, randomInt } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { createReadStream, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAuth, memoryKeyStore } from '@healthcloud/auth'
 import { readJournal, verifyJournal } from '@healthcloud/auth/audit'
@@ -31,7 +33,7 @@ conclude(findings, 'prove:journal')
 
 async function prove(durability) {
   const directory = mkdtempSync(join(tmpdir(), 'hc-auth-journal-'))
-  const calls = { answered: new Set(), refused: 0, broken: 0 }
+  const calls = { answered: new Set(), refused: 0, broken: new Set() }
   const readyMs = []
   try {
     for (let run = 0; run < runs; run += 1) {
@@ -44,7 +46,7 @@ async function prove(durability) {
       await Promise.all([once(server.child, 'exit'), load.stop()])
       for (const id of load.ended.answered) calls.answered.add(id)
       calls.refused += load.ended.refused.length
-      calls.broken += load.ended.broken.length
+      for (const id of load.ended.broken) calls.broken.add(id)
     }
     await endLast(directory)
     await check({ directory, durability, calls, slowestMs: Math.max(...readyMs) })
@@ -81,6 +83,7 @@ async function check({ directory, durability, calls, slowestMs }) {
     const times = seen.get(id) ?? 0
     if (times !== 1) findings.violation(`${durability}: an answered call with ${times} events`, id)
   }
+  const brokenWithIntent = await checkIntents({ directory, durability, broken: calls.broken, seen })
   const verdict = await verifyJournal(directory, { publicKeys: [publicKey] })
   if (!verdict.ok || verdict.tornTail)
     findings.violation(`${durability}: the journal does not verify`, verdict.findings[0])
@@ -89,10 +92,42 @@ async function check({ directory, durability, calls, slowestMs }) {
   if ((outcomes.interrupted ?? 0) === 0)
     findings.violation(`${durability}: nothing was interrupted, so nothing was proved`)
   console.log(
-    `${durability}: ${calls.answered.size} calls answered, ${calls.broken} broken off; ${events} events ` +
+    `${durability}: ${calls.answered.size} calls answered, ${calls.broken.size} broken off ` +
+      `(${brokenWithIntent} of them with an intent); ${events} events ` +
       `(${Object.entries(outcomes)
         .map(([outcome, count]) => `${count} ${outcome}`)
         .join(', ')}), 0 duplicates among ${ids.size} ids, ` +
       `chain ${verdict.ok ? 'verifies' : 'DOES NOT VERIFY'}; slowest ready() ${slowestMs.toFixed(0)} ms`,
   )
+}
+
+/**
+ * The raw lines, without our reader: each intent has exactly one event under its id, and so has each call that was broken off and got
+ * as far as an intent, under its request id. Gives how many of these there were.
+ */
+async function checkIntents({ directory, durability, broken, seen }) {
+  const intents = new Map()
+  const events = new Map()
+  for (const name of readdirSync(directory, { recursive: true }).filter((each) => each.endsWith('.jsonl'))) {
+    for await (const text of createInterface({ input: createReadStream(join(directory, name)) })) {
+      const line = JSON.parse(text)
+      if (line.intent !== undefined) intents.set(line.intent, line.requestId)
+      else events.set(line.id, (events.get(line.id) ?? 0) + 1)
+    }
+  }
+  let brokenWithIntent = 0
+  for (const [id, requestId] of intents) {
+    const times = events.get(id) ?? 0
+    if (times !== 1) findings.violation(`${durability}: an intent with ${times} events`, id)
+    if (!broken.has(requestId)) continue
+    brokenWithIntent += 1
+    if (seen.get(requestId) !== 1)
+      findings.violation(
+        `${durability}: a call that was broken off, with ${seen.get(requestId) ?? 0} events`,
+        requestId,
+      )
+  }
+  if (brokenWithIntent === 0)
+    findings.violation(`${durability}: no intent of a call that was broken off, so nothing was proved`)
+  return brokenWithIntent
 }

@@ -7,6 +7,7 @@ export interface NatsJetStream {
   jetstreamManager(checkApi?: boolean): Promise<NatsManager>
 }
 
+/** What the sink gives with a message, as `publish` of JetStream takes it; `timeout` in milliseconds. */
 export interface NatsPublishOptions {
   /** Sent as `Nats-Msg-Id`. */
   msgID: string
