@@ -207,7 +207,9 @@ describe('health', () => {
         gaps: 0,
         listenerErrors: 0,
         sinkErrors: {},
+        sinks: {},
         unattributed: {},
+        metrics: expect.objectContaining({ hc_audit_gaps_total: [{ attributes: {}, value: 0 }] }),
       },
     })
     await world.close()

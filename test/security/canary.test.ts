@@ -384,6 +384,8 @@ describe.each(FRAMEWORKS.map((framework, index) => [framework.name, framework, i
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line) as { reason: string | null; outcome: string })
+        // Events alone: the folder holds intents and the mark of its owner, too.
+        .filter((line) => 'outcome' in line)
       expect(new Set(lines.map(({ outcome }) => outcome))).toEqual(new Set(['success', 'denied', 'error']))
       const reasons = new Set(lines.map(({ reason }) => reason))
       for (const reason of [

@@ -46,7 +46,8 @@ const LAST_PAUSE_MS = 30_000
 /** Lines of one turn of the event loop, and a little more, go together. */
 const GATHER_MS = 20
 
-export function createCourier(settings: CourierSettings): Courier {
+export function createCourier(given: CourierSettings): Courier {
+  const settings: CourierSettings = Object.assign(Object.create(null), given)
   const way = createWay(settings)
   const stop = new AbortController()
   /** There is little time left: no pause is waited out. */

@@ -6,8 +6,9 @@ import { bareDraft } from './bare-draft.ts'
 export function systemDraft(
   name: SystemName,
   now: number,
-  { count = 1, reason = null }: { count?: number; reason?: Reason | null } = {},
+  more: { count?: number; reason?: Reason | null } = {},
 ): AuditDraft {
+  const { count = 1, reason = null }: typeof more = Object.assign(Object.create(null), more)
   const outcome = reason === null ? 'success' : 'error'
   return { ...bareDraft({ kind: 'system', name, time: now }), outcome, reason, count }
 }

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -95,6 +96,13 @@ export function followOwner(directory: string, writer: string, silence: Silence 
   }
 }
 
+/** Somebody has deleted the folder, or moved it away: its process makes it anew, and goes on. */
+function again(folder: string, path: string): boolean {
+  nodeFiles.makeFolder(folder)
+  create(path, JSON.stringify(thisProcess()))
+  return true
+}
+
 /** Somebody looks after the folder, or should: its journal may be unfinished. */
 export function hasOwner(directory: string, writer: string): boolean {
   return newest(join(directory, writer)) !== null
@@ -105,7 +113,7 @@ function put(folder: string, number: number): Owner {
   create(path, JSON.stringify(thisProcess()))
   return Object.freeze({
     beat: () => void quietly(() => utimesSync(path, new Date(), new Date())),
-    holds: () => newest(folder) === number,
+    holds: () => (existsSync(folder) ? newest(folder) === number : again(folder, path)),
     leave: () => void quietly(() => unlinkSync(path)),
     release() {
       quietly(() => {

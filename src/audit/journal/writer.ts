@@ -31,7 +31,8 @@ const SYNC_EVERY_MS = 100
 const SYNC_DEADLINE_MS = 2000
 
 /** Opens nothing: that is `open`. */
-export function createJournalWriter(settings: JournalSettings): JournalWriter {
+export function createJournalWriter(given: JournalSettings): JournalWriter {
+  const settings: JournalSettings = Object.assign(Object.create(null), given)
   const { directory, writer, clock } = settings
   if (!/^[A-Za-z0-9]{1,64}$/.test(writer))
     throw new TypeError('The id of a journal writer is 1 to 64 letters and digits.')

@@ -98,11 +98,11 @@ const ADOPTION_DEADLINE_MS = 5_000
 export function createRecorder(given: RecorderSettings): Recorder {
   const settings = own(given)
   const { environment, onFailure, onEvent, sinks, caretaker = null, disk = null, durability = 'written' } = settings
-  const { metrics = createAuditMetrics() } = settings
+  const { clock, refusalsPerSecond, reserveBytes, metrics = createAuditMetrics() } = settings
   const delivery = createDelivery(onEvent, sinks)
-  const log = createLog({ ...settings, metrics }, deliver)
-  const refusals = createRefusals({ ...settings, disk }, log)
-  const figures = createFigures({ ...settings, log, delivery, caretaker, disk, metrics })
+  const log = createLog(own({ ...settings, metrics }), deliver)
+  const refusals = createRefusals({ clock, disk, refusalsPerSecond, reserveBytes }, log)
+  const figures = createFigures({ clock, log, delivery, caretaker, disk, metrics })
   const life = createLife({ log, refusals, disk, caretaker, metrics, deliver })
   const wanted = environment === 'live' || onEvent !== null || sinks.some(({ acks }) => !acks)
 
