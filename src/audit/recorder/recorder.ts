@@ -177,7 +177,9 @@ interface LifeParts {
 function createLife({ log, refusals, disk, caretaker, metrics, deliver }: LifeParts): Life {
   let begun: Promise<void> | null = null
   let timer: NodeJS.Timeout | null = null
-  const append = async (draft: AuditDraft): Promise<boolean> => log.record(draft) !== null && (await log.synced())
+  // What cannot be written now is not held: it tells of something that is then not done.
+  const append = async (draft: AuditDraft): Promise<boolean> =>
+    log.writable() && log.record(draft) !== null && (await log.synced())
   const second = (): void => {
     refusals.due()
     log.tick()

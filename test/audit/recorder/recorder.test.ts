@@ -15,6 +15,8 @@ import {
   type RecorderSettings,
 } from '../../../src/audit/recorder/recorder.ts'
 import { draft, memoryRecorder, phi, refusal } from '../../fixtures/audit.ts'
+import type { Caretaker, CaretakersRecorder } from '../../../src/audit/caretaker/caretaker.ts'
+import { systemDraft } from '../../../src/audit/chain/system-draft.ts'
 import { failingFiles, type FailingFiles } from '../failing-files.ts'
 import { intent } from '../written-journal.ts'
 
@@ -691,4 +693,31 @@ describe('refusals', () => {
       vi.useRealTimers()
     }
   })
+})
+
+test('what the caretaker would tell of a deletion is not held while the journal cannot be written: nothing is deleted then', async () => {
+  const handed: CaretakersRecorder[] = []
+  const caretaker: Caretaker = {
+    claim: () => undefined,
+    holds: () => true,
+    start: async (of) => {
+      handed.push(of)
+    },
+    second: () => undefined,
+    wake: () => undefined,
+    sinks: () => ({}),
+    close: async () => undefined,
+  }
+  const { recorder, events } = live({ caretaker })
+  await recorder.ready()
+  const append = async () => handed[0]?.append(systemDraft('audit.retention', 0))
+  expect(await append()).toBe(true)
+  files.writeError = 'EIO'
+  recorder.record(call('r1'))
+  expect(await append()).toBe(false)
+  files.writeError = null
+  nowMs = 1000
+  recorder.record(call('r2'))
+  expect(names(events)).toEqual(['audit.started', 'audit.retention', 'r1', 'r2'])
+  await recorder.close(0)
 })
