@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ExchangeError, exchangeKey } from '@healthcloud/auth'
 import { createFetch } from '../https.ts'
 import { everywhere, PATIENT, statusesOf, type Stage } from '../stage.ts'
 import type { Credentials } from './credentials.ts'
+
+const REACH_MS = 1000
 
 /** The issuer is killed and the store goes down: who is known goes on, nobody unknown passes. */
 export async function showOutages(stage: Stage, credentials: Credentials): Promise<void> {
@@ -10,6 +13,9 @@ export async function showOutages(stage: Stage, credentials: Credentials): Promi
   const { reader, token } = credentials
   print.title('Issuer killed (kill -9), key store down')
   await issuer.kill()
+  // A change of a key drops its entry on every server, within a second: what is cached after that stays.
+  await sleep(REACH_MS)
+  await everywhere(stage, PATIENT, reader)
   stores.pullPlug()
   const unknown = `hc_live_sk_${randomBytes(24).toString('hex').slice(0, 16)}`
   const facts = {
