@@ -127,8 +127,10 @@ function createWay({ directory, writer, sink, onDead }: CourierSettings): Way {
   let unsaved = false
 
   const save = async (): Promise<void> => {
-    if (cursor !== null && unsaved) await saveCursor(folder, sink.name, cursor)
+    if (cursor === null || !unsaved) return
+    await saveCursor(folder, sink.name, cursor)
     unsaved = false
+    state = { ...state, failing: false }
   }
   const hand = async (batch: Batch, stop: AbortSignal): Promise<void> => {
     state = { ...state, waiting: batch.lines[0]?.event.recorded ?? null }

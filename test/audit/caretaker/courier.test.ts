@@ -160,6 +160,7 @@ describe('a courier', () => {
     await expect.poll(() => each.state.failing).toBe(true)
     expect(store.texts).toEqual(lines)
     rmSync(join(directory, 'w1', 'cursor-store.json.new'), { recursive: true })
+    await expect.poll(() => each.state.failing, { timeout: 5000 }).toBe(false)
     expect(await each.close(2000)).toBe(true)
     expect(store.texts).toEqual(lines)
     expect(cursor()).toMatchObject({ seq: 1200 })
