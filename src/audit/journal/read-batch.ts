@@ -30,12 +30,15 @@ export async function readBatch(directory: string, writer: string, from: Cursor)
   const lines: AuditLine[] = []
   let { offset, seq } = from
   let start = 0
+  let ahead = Number.NaN
   for (let end = chunk.indexOf(NEWLINE); end !== -1 && lines.length < MAX_LINES; end = chunk.indexOf(NEWLINE, start)) {
     const line = eventIn(chunk.subarray(start, end), { writer, seq })
     if (line !== null) {
       lines.push(line)
-      // Whoever writes a number far ahead must not silence those that are due.
-      if (line.event.seq === seq + 1) seq += 1
+      // Whoever writes one number far ahead must not silence those that are due; where lines are missing, two in a row tell.
+      const number = line.event.seq
+      if (number === seq + 1 || seq === 0 || number === ahead + 1) seq = number
+      ahead = number
     }
     offset += end + 1 - start
     start = end + 1

@@ -179,6 +179,19 @@ describe('a courier', () => {
     expect(store.texts.some((text) => text.includes('"writer":"w2"'))).toBe(false)
   })
 
+  test('knows how far it is where the beginning was deleted because of its age, and where a line is missing', async () => {
+    const written = writtenJournal({ directory })
+    const lines = calls(written, 8)
+    const path = join(directory, 'w1', '00000001.jsonl')
+    const kept = [3, 4, 6, 7].map((index) => `${lines[index] ?? ''}\n`)
+    writeFileSync(path, kept.join(''))
+    const store = sink()
+    const each = courier(store.sink)
+    await each.finish()
+    expect(store.texts.map((text) => `${text}\n`)).toEqual(kept)
+    expect(each.state.seq).toBe(8)
+  })
+
   test('takes all of a segment that ends while it is read', async () => {
     const written = writtenJournal({ directory, segmentBytes: 6000 })
     const lines = calls(written, 1)
