@@ -100,7 +100,8 @@ async function workWith<T>(client: PostgresClient, work: Work<T>, patience: Pati
   try {
     return await withPatience(attempt(), patience)
   } finally {
-    client.removeListener('error', ignore)
+    // One that is given up may still say why it ends, and nobody else listens to it any more.
+    if (sound) client.removeListener('error', ignore)
     if (sound) client.release()
     else client.release(true)
   }
