@@ -71,7 +71,8 @@ async function workWith<T>(client: PostgresSinkClient, work: Work<T>, deadline: 
   try {
     return await unlessAborted(attempt(), deadline.signal, LATE)
   } finally {
-    client.removeListener('error', ignore)
+    // One that is given up may still say why it ends, and nobody else listens to it any more.
+    if (sound) client.removeListener('error', ignore)
     client.release(!sound)
   }
 }

@@ -61,7 +61,7 @@ function listenTo(client: PostgresClient, { channel, hear, signal }: Listening):
     ending.abort()
     signal.removeEventListener('abort', end)
     client.removeListener('notification', onNotification)
-    client.removeListener('error', end)
+    // `end` goes on listening for errors: the last word of a connection that was given up must not end the process.
     client.removeListener('end', end)
     // Never back to the pool: it would go on listening there.
     client.release(true)
