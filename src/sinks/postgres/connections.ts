@@ -54,7 +54,8 @@ export function createConnections(pool: PostgresSinkPool): Connections {
 
 async function workWith<T>(client: PostgresSinkClient, work: Work<T>, deadline: Deadline): Promise<T> {
   // A connection that breaks says so by an event as well, which ends the process where nobody listens.
-  client.on('error', ignore)
+  if (!heard.has(client)) client.on('error', ignore)
+  heard.add(client)
   let sound = false
   const attempt = async () => {
     try {
@@ -72,7 +73,6 @@ async function workWith<T>(client: PostgresSinkClient, work: Work<T>, deadline: 
     return await unlessAborted(attempt(), deadline.signal, LATE)
   } finally {
     // One that is given up may still say why it ends, and nobody else listens to it any more.
-    if (sound) client.removeListener('error', ignore)
     client.release(!sound)
   }
 }
@@ -110,6 +110,9 @@ function guardPool(pool: PostgresSinkPool): () => void {
     if (left === 0) pool.removeListener?.('error', ignore)
   }
 }
+
+/** Connections that somebody listens to, for as long as they live. */
+const heard = new WeakSet<object>()
 
 function ignore(): void {
   // Whoever waits for an answer hears of it by that.

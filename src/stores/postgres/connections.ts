@@ -85,7 +85,8 @@ export function createConnections(pool: PostgresPool): Connections {
 /** Any failure is followed by a ROLLBACK, which says as well whether the connection is still sound. */
 async function workWith<T>(client: PostgresClient, work: Work<T>, patience: Patience): Promise<T> {
   // A connection that breaks says so by an event as well, which ends the process where nobody listens.
-  client.on('error', ignore)
+  if (!heard.has(client)) client.on('error', ignore)
+  heard.add(client)
   let sound = false
   const attempt = async () => {
     try {
@@ -101,7 +102,6 @@ async function workWith<T>(client: PostgresClient, work: Work<T>, patience: Pati
     return await withPatience(attempt(), patience)
   } finally {
     // One that is given up may still say why it ends, and nobody else listens to it any more.
-    if (sound) client.removeListener('error', ignore)
     if (sound) client.release()
     else client.release(true)
   }
@@ -138,6 +138,9 @@ function guardPool(pool: PostgresPool): () => void {
     if (left === 0) pool.removeListener?.('error', ignore)
   }
 }
+
+/** Connections that somebody listens to, for as long as they live. */
+const heard = new WeakSet<object>()
 
 function ignore(): void {
   // Whoever waits for an answer hears of it by that.
