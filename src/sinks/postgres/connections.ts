@@ -1,6 +1,7 @@
 import type { Deadline } from '../../lib/deadline.ts'
 import { unlessAborted } from '../../lib/unless-aborted.ts'
 import type { PostgresSinkClient, PostgresSinkPool } from './options.ts'
+import { guardPool, bearErrorsOf } from '../../lib/pool-guard.ts'
 
 export type Work<T> = (client: PostgresSinkClient) => Promise<T>
 
@@ -53,9 +54,7 @@ export function createConnections(pool: PostgresSinkPool): Connections {
 }
 
 async function workWith<T>(client: PostgresSinkClient, work: Work<T>, deadline: Deadline): Promise<T> {
-  // A connection that breaks says so by an event as well, which ends the process where nobody listens.
-  if (!heard.has(client)) client.on('error', ignore)
-  heard.add(client)
+  bearErrorsOf(client)
   let sound = false
   const attempt = async () => {
     try {
@@ -72,7 +71,6 @@ async function workWith<T>(client: PostgresSinkClient, work: Work<T>, deadline: 
   try {
     return await unlessAborted(attempt(), deadline.signal, LATE)
   } finally {
-    // One that is given up may still say why it ends, and nobody else listens to it any more.
     client.release(!sound)
   }
 }
@@ -95,24 +93,6 @@ async function connect(pool: PostgresSinkPool): Promise<PostgresSinkClient> {
     throw new TypeError('connect() gave no client of a pool. Hand in a pg.Pool, not a pg.Client.')
   return client as PostgresSinkClient
 }
-
-/** How many sinks stand on each pool: one listener does for all of them. */
-const guarded = new WeakMap<PostgresSinkPool, number>()
-
-/** Where nobody listens, a pool that loses an idle connection ends the process. Returns how to end the listening. */
-function guardPool(pool: PostgresSinkPool): () => void {
-  const count = guarded.get(pool) ?? 0
-  guarded.set(pool, count + 1)
-  if (count === 0) pool.on?.('error', ignore)
-  return () => {
-    const left = (guarded.get(pool) ?? 1) - 1
-    guarded.set(pool, left)
-    if (left === 0) pool.removeListener?.('error', ignore)
-  }
-}
-
-/** Connections that somebody listens to, for as long as they live. */
-const heard = new WeakSet<object>()
 
 function ignore(): void {
   // Whoever waits for an answer hears of it by that.

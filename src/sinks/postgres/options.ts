@@ -16,7 +16,9 @@ export interface PostgresSinkPool {
   query?(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
   connect(): Promise<PostgresSinkClient>
   on?(event: 'error', listener: (error: Error) => void): unknown
+  on?(event: 'connect', listener: (client: PostgresSinkClient) => void): unknown
   removeListener?(event: 'error', listener: (error: Error) => void): unknown
+  removeListener?(event: 'connect', listener: (client: PostgresSinkClient) => void): unknown
 }
 
 /** Of `postgresSink`; every one has a default. */

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { StoreConflict } from '../../keys/store.ts'
 import type { PostgresClient, PostgresPool } from './options.ts'
 import { withPatience, type Patience } from './patience.ts'
+import { guardPool, bearErrorsOf } from '../../lib/pool-guard.ts'
 
 export type Work<T> = (client: PostgresClient) => Promise<T>
 
@@ -84,9 +85,7 @@ export function createConnections(pool: PostgresPool): Connections {
 
 /** Any failure is followed by a ROLLBACK, which says as well whether the connection is still sound. */
 async function workWith<T>(client: PostgresClient, work: Work<T>, patience: Patience): Promise<T> {
-  // A connection that breaks says so by an event as well, which ends the process where nobody listens.
-  if (!heard.has(client)) client.on('error', ignore)
-  heard.add(client)
+  bearErrorsOf(client)
   let sound = false
   const attempt = async () => {
     try {
@@ -101,7 +100,6 @@ async function workWith<T>(client: PostgresClient, work: Work<T>, patience: Pati
   try {
     return await withPatience(attempt(), patience)
   } finally {
-    // One that is given up may still say why it ends, and nobody else listens to it any more.
     if (sound) client.release()
     else client.release(true)
   }
@@ -123,24 +121,6 @@ async function connect(pool: PostgresPool): Promise<PostgresClient> {
   }
   return client as PostgresClient
 }
-
-/** How many stores stand on each pool: one listener does for all of them. */
-const guarded = new WeakMap<PostgresPool, number>()
-
-/** Where nobody listens, a pool that loses an idle connection ends the process; it drops it by itself. Returns how to end the listening. */
-function guardPool(pool: PostgresPool): () => void {
-  const count = guarded.get(pool) ?? 0
-  guarded.set(pool, count + 1)
-  if (count === 0) pool.on?.('error', ignore)
-  return () => {
-    const left = (guarded.get(pool) ?? 1) - 1
-    guarded.set(pool, left)
-    if (left === 0) pool.removeListener?.('error', ignore)
-  }
-}
-
-/** Connections that somebody listens to, for as long as they live. */
-const heard = new WeakSet<object>()
 
 function ignore(): void {
   // Whoever waits for an answer hears of it by that.

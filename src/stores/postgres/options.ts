@@ -25,7 +25,9 @@ export interface PostgresPool {
   query?(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
   connect(): Promise<PostgresClient>
   on?(event: 'error', listener: (error: Error) => void): unknown
+  on?(event: 'connect', listener: (client: PostgresClient) => void): unknown
   removeListener?(event: 'error', listener: (error: Error) => void): unknown
+  removeListener?(event: 'connect', listener: (client: PostgresClient) => void): unknown
 }
 
 /** Of `postgresKeyStore`; every one has a default. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Connections } from './connections.ts'
 import { rest, withPatience, type Patience } from './patience.ts'
 import type { PostgresClient, PostgresNotification } from './options.ts'
+import { bearErrorsOf } from '../../lib/pool-guard.ts'
 
 /** A connection that hears what is told on a channel. */
 export interface Session {
@@ -61,12 +62,13 @@ function listenTo(client: PostgresClient, { channel, hear, signal }: Listening):
     ending.abort()
     signal.removeEventListener('abort', end)
     client.removeListener('notification', onNotification)
-    // `end` goes on listening for errors: the last word of a connection that was given up must not end the process.
+    client.removeListener('error', end)
     client.removeListener('end', end)
     // Never back to the pool: it would go on listening there.
     client.release(true)
     resolve()
   }
+  bearErrorsOf(client)
   client.on('notification', onNotification)
   client.on('error', end)
   client.on('end', end)
