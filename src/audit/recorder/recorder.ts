@@ -94,6 +94,7 @@ export interface RecorderSettings {
 const FLUSH_DEADLINE_MS = 10_000
 /** How long `ready` waits for the journals of dead processes; what is not done by then goes on. */
 const ADOPTION_DEADLINE_MS = 5_000
+
 /** Opens nothing: that happens in `ready`, or when the first live call is at its gate. */
 export function createRecorder(given: RecorderSettings): Recorder {
   const settings = own(given)
@@ -177,6 +178,7 @@ interface LifeParts {
 function createLife({ log, refusals, disk, caretaker, metrics, deliver }: LifeParts): Life {
   let begun: Promise<void> | null = null
   let timer: NodeJS.Timeout | null = null
+  let ended = false
   // What cannot be written now is not held: it tells of something that is then not done.
   const append = async (draft: AuditDraft): Promise<boolean> =>
     log.writable() && log.record(draft) !== null && (await log.synced())
@@ -187,6 +189,8 @@ function createLife({ log, refusals, disk, caretaker, metrics, deliver }: LifePa
     caretaker?.second()
   }
   const begin = (): Promise<void> => {
+    // What is recorded after the end begins nothing that nobody would end.
+    if (ended) return Promise.resolve()
     timer ??= setInterval(second, 1000).unref()
     begun ??= caretaker?.start({ deliver, append, metrics }) ?? Promise.resolve()
     return begun
@@ -199,6 +203,7 @@ function createLife({ log, refusals, disk, caretaker, metrics, deliver }: LifePa
     },
     begin,
     end() {
+      ended = true
       if (timer !== null) clearInterval(timer)
     },
   }

@@ -721,3 +721,11 @@ test('what the caretaker would tell of a deletion is not held while the journal 
   expect(names(events)).toEqual(['audit.started', 'audit.retention', 'r1', 'r2'])
   await recorder.close(0)
 })
+
+test('what is recorded after the end begins nothing that would go on', async () => {
+  const set = vi.spyOn(globalThis, 'setInterval')
+  const { recorder, events } = memoryRecorder()
+  await recorder.close(0)
+  recorder.record(call('late'))
+  expect([events, set.mock.calls.length]).toEqual([[], 0])
+})
