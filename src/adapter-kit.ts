@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { bodyPhi } from './audit/phi/body.ts'
-import { handleOf, type AuditHandle } from './exchange/audit-notes.ts'
+import { handleOf, touchLate } from './exchange/audit-handle.ts'
+import type { AuditHandle } from './exchange/audit-notes.ts'
 import { houseOf, type Auth } from './auth.ts'
 import type { Answer } from './decision.ts'
 import { answerTo, deny } from './decision.ts'
@@ -157,8 +158,7 @@ function showAnswer(exchange: Exchange, answer: unknown): void {
   if (body === null) return
   exchange.body = body
   // The client has left long ago, and the event is written: it is continued.
-  const late = exchange.notes?.late ?? null
-  if (late !== null) for (const id of body.patients) late({ type: 'Patient', id })
+  if (exchange.recorded !== null) for (const id of body.patients) touchLate(exchange, { type: 'Patient', id })
 }
 
 /** What `auth.assertOrganization` throws, told from every other error of a handler. */

@@ -1,3 +1,4 @@
+import { handleOf } from './exchange/audit-handle.ts'
 import { handleInContext, type AuditHandle } from './exchange/audit-notes.ts'
 import { buildHouse, type Building } from './build-house.ts'
 import { NotReadyError, OrganizationMismatch, StoreCapabilityError } from './errors.ts'
@@ -70,7 +71,10 @@ export function createAuth(options: AuthOptions): Auth {
     tokens: createTokenAdmin(house, building.revokeToken),
     audit: Object.freeze({
       flush: () => flush(house),
-      ...handleInContext((request) => exchangeOf(house, request)),
+      ...handleInContext((request) => {
+        const exchange = exchangeOf(house, request)
+        return exchange === null ? null : handleOf(exchange)
+      }),
     }),
     assertOrganization,
     close: () => {

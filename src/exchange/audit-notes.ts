@@ -20,27 +20,23 @@ export interface AuditNotes {
   readonly touches: Touch[]
   resourceCount: number | null
   purpose: string | null
-  /** Set once the event is recorded: what is said later goes here, into an event of its own. */
-  late: ((touch: Touch) => void) | null
-}
-
-export function createNotes(): AuditNotes {
-  return { touches: [], resourceCount: null, purpose: null, late: null }
 }
 
 /** FHIR R4 section 2.24.0.1: a type, and an id of up to 64 letters, digits, `-` and `.`; longer ids of other systems pass too. */
 const REFERENCE = /^([A-Z][A-Za-z]{1,63})\/([^/\s]{1,256})$/
 
-/** @throws {TypeError} on anything that is no reference, count or code; the value is never repeated, it may be PHI. */
-export function auditHandle(notes: AuditNotes): AuditHandle {
+/**
+ * `late`: takes a touch where the event is recorded already, and says so.
+ * @throws {TypeError} on anything that is no reference, count or code; the value is never repeated, it may be PHI.
+ */
+export function auditHandle(notes: AuditNotes, late: (touch: Touch) => boolean): AuditHandle {
   return Object.freeze({
     touch(reference: string) {
       const [, type, id] = REFERENCE.exec(reference) ?? []
       if (type === undefined || id === undefined) {
         throw new TypeError('audit.touch takes a reference of the form Type/id, such as Patient/123.')
       }
-      if (notes.late === null) notes.touches.push({ type, id })
-      else notes.late({ type, id })
+      if (!late({ type, id })) notes.touches.push({ type, id })
     },
     count(resources: number) {
       if (!Number.isSafeInteger(resources) || resources < 0)
@@ -56,19 +52,6 @@ export function auditHandle(notes: AuditNotes): AuditHandle {
   })
 }
 
-/** What an exchange keeps of its handler's words. */
-export interface Noted {
-  /** `null` as long as nobody has asked for the audit handle. */
-  notes: AuditNotes | null
-  /** Made when it is first asked for. */
-  handle: AuditHandle | null
-}
-
-export function handleOf(exchange: Noted): AuditHandle {
-  exchange.notes ??= createNotes()
-  return (exchange.handle ??= auditHandle(exchange.notes))
-}
-
 /** The request whose handler is running: Node's own object, for it is the same for every `auth` and framework. */
 const underWay = new AsyncLocalStorage<object>()
 
@@ -81,11 +64,11 @@ export function within<T>(request: object, work: () => T): T {
  * The handle of the call whose handler is running, for code that is not given its request.
  * @throws {TypeError} where there is none: a mistake in the program, and what is touched there would stand in no event.
  */
-export function handleInContext(find: (request: object) => Noted | null): AuditHandle {
+export function handleInContext(find: (request: object) => AuditHandle | null): AuditHandle {
   const handle = (): AuditHandle => {
     const request = underWay.getStore()
-    const exchange = request === undefined ? null : find(request)
-    if (exchange !== null) return handleOf(exchange)
+    const found = request === undefined ? null : find(request)
+    if (found !== null) return found
     throw new TypeError(
       'auth.audit was used outside of a request that a guard of this auth has passed. ' +
         'Guard the route, or call auth.audit from its handler and what that awaits.',

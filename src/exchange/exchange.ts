@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IntentDraft } from '../audit/intent.ts'
-import type { AuditHandle, AuditNotes } from './audit-notes.ts'
+import type { AuditDraft } from '../audit/event.ts'
+import type { AuditHandle, AuditNotes, Touch } from './audit-notes.ts'
 import type { BodyPhi } from '../audit/phi/body.ts'
 import type { Denial } from '../decision.ts'
 import type { House } from '../house.ts'
@@ -33,6 +34,17 @@ export interface Call {
 export interface WrittenIntent {
   readonly id: string
   readonly draft: IntentDraft
+}
+
+/** The event of an exchange, once it is recorded. */
+export interface RecordedEvent {
+  readonly draft: AuditDraft
+  /** `null`: it is not in the journal yet. */
+  readonly id: string | null
+  /** The event itself, and those that continue it. */
+  parts: number
+  /** Touched since, in this turn of the event loop; `null`: nothing. */
+  late: Touch[] | null
 }
 
 /**
@@ -76,6 +88,8 @@ export interface Exchange {
   named: { readonly organization: string; readonly patientId: string; readonly pseudonym: string } | null
   /** What the journal knows of the call before its handler runs; `null`: nothing. */
   intent: WrittenIntent | null
+  /** `null`: the event is still to come. It must not lead back to the exchange (docs/decisions/0005). */
+  recorded: RecordedEvent | null
   /** Work for the event alone, after the answer: whose key came over plain HTTP. */
   readonly naming: (() => Promise<Denial>) | null
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import { createNotes, type Touch } from './audit-notes.ts'
+import { warnLost } from './audit-handle.ts'
 import type { Call, Exchange } from './exchange.ts'
-import { continuationOf, draftOf } from './exchange-event.ts'
+import { draftOf } from './exchange-event.ts'
 import { deny, type Denial } from '../decision.ts'
 import { nameExposedKey } from '../exposed-key.ts'
 import type { House } from '../house.ts'
@@ -70,6 +70,7 @@ function openExchange(house: House, call: Call, sibling: Exchange | null): Excha
     sibling,
     handlerDone: false,
     intent: null,
+    recorded: null,
     named: null,
     naming: early?.reason === 'https_required' ? () => nameExposedKey(house, credential, transport.address) : null,
   }
@@ -129,15 +130,6 @@ function finish(exchange: Exchange, end: ResponseEnd, { recorded }: { recorded()
   recorded()
 }
 
-/** A defect of ours must not end the host's process; nor may it pass unseen. */
-function warnLost(error: unknown): void {
-  const name = error instanceof Error ? error.name : 'unknown'
-  process.emitWarning(`An audit event could not be built (${name}). Please report this.`, {
-    type: 'HealthCloudAuthWarning',
-    code: 'HC_AUTH_EVENT_LOST',
-  })
-}
-
 /** What the event waits for; `null`: nothing, as after nearly every call. Never rejects. */
 function settled(exchange: Exchange, end: ResponseEnd): Promise<void> | null {
   if (exchange.naming !== null) return named(exchange, exchange.naming)
@@ -173,26 +165,5 @@ function record(exchange: Exchange, end: ResponseEnd): void {
   if (environment === 'live' && exchange.denial === null && draft.phi?.attribution === 'none') {
     recorder.unattributed(draft.http?.route ?? '*')
   }
-  let n = 1
-  let late: Touch[] = []
-  exchange.notes ??= createNotes()
-  exchange.notes.late = (touch) => {
-    late.push(touch)
-    if (late.length > 1) return
-    const ticket = exchange.house.tracker.opened()
-    ticket.closed()
-    setImmediate(() => {
-      n += 1
-      const touches = late
-      late = []
-      try {
-        // An event that could not be written yet has no id: what is touched late then stands for itself, and is not lost.
-        const continuation = continuationOf(draft, exchange, { touches, n, ofId: event?.id ?? '' })
-        recorder.record(event === null ? { ...continuation, part: null } : continuation)
-      } catch (error) {
-        warnLost(error)
-      }
-      ticket.recorded()
-    })
-  }
+  exchange.recorded = { draft, id: event?.id ?? null, parts: 1, late: null }
 }
