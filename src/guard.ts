@@ -35,8 +35,8 @@ export function guard(house: House, call: Call, requirement: Requirement): Verdi
 
 /** `close` waits for whoever is being looked up. */
 function underWay<T>({ tracker }: House, work: Promise<T>): Promise<T> {
-  const { recorded } = tracker.opened()
-  return work.finally(recorded)
+  const ticket = tracker.opened()
+  return work.finally(() => ticket.recorded())
 }
 
 function decide(exchange: Exchange, requirement: Requirement, found: Found): Verdict | Promise<Verdict> {

@@ -41,8 +41,8 @@ export async function verifyCredential(
   context: VerifyContext,
 ): Promise<CredentialVerdict> {
   const checked = checkContext(house, context)
-  const { recorded } = house.tracker.opened()
-  return verified(house, credential, checked).finally(recorded)
+  const ticket = house.tracker.opened()
+  return verified(house, credential, checked).finally(() => ticket.recorded())
 }
 
 async function verified(house: House, credential: string, checked: CheckedContext): Promise<CredentialVerdict> {

@@ -1,7 +1,7 @@
 import type { AuditEvent } from './event.ts'
 import { agentsOf } from './fhir/agents.ts'
 import { APPLICATION_SERVER, TEST_DATA } from './fhir/codes.ts'
-import { deepFrozen } from './fhir/deep-frozen.ts'
+import { deepFrozen } from '../lib/deep-frozen.ts'
 import { entitiesOf, patientEntity } from './fhir/entities.ts'
 import { eventOutcome, eventType } from './fhir/event-type.ts'
 import { actionOf } from './fhir/interactions.ts'

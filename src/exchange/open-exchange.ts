@@ -10,6 +10,7 @@ import { createStamp } from '../lib/stamp.ts'
 import { readCredential } from '../request/credential.ts'
 import { requestIdFrom } from '../request/request-id.ts'
 import { allowsPlain, readTransport } from '../request/transport.ts'
+import type { Ticket } from '../tracker.ts'
 import { onResponseEnd, type ResponseEnd } from './response-end.ts'
 
 /** How long the event of an aborted exchange waits for its handler, and how often it looks. */
@@ -114,20 +115,23 @@ function recordAtEnd(exchange: Exchange): void {
   const { call, house } = exchange
   const ticket = house.tracker.opened()
   onResponseEnd(call.request, call.response, (end) => {
-    ticket.closed()
     const waiting = settled(exchange, end)
-    if (waiting === null) finish(exchange, end, ticket)
-    else void waiting.then(() => finish(exchange, end, ticket))
+    if (waiting === null) {
+      finish(exchange, end, ticket)
+      return
+    }
+    ticket.closed()
+    void waiting.then(() => finish(exchange, end, ticket))
   })
 }
 
-function finish(exchange: Exchange, end: ResponseEnd, { recorded }: { recorded(): void }): void {
+function finish(exchange: Exchange, end: ResponseEnd, ticket: Ticket): void {
   try {
     record(exchange, end)
   } catch (error) {
     warnLost(error)
   }
-  recorded()
+  ticket.recorded()
 }
 
 /** What the event waits for; `null`: nothing, as after nearly every call. Never rejects. */
@@ -161,9 +165,9 @@ async function handlerDone(exchange: Exchange): Promise<void> {
 function record(exchange: Exchange, end: ResponseEnd): void {
   const { recorder, environment } = exchange.house
   const draft = draftOf(exchange, end)
-  const event = recorder.record(draft)
+  const id = recorder.record(draft)
   if (environment === 'live' && exchange.denial === null && draft.phi?.attribution === 'none') {
     recorder.unattributed(draft.http?.route ?? '*')
   }
-  exchange.recorded = { draft, id: event?.id ?? null, parts: 1, late: null }
+  exchange.recorded = { draft, id, parts: 1, late: null }
 }

@@ -13,8 +13,8 @@ export interface ResponseEnd {
 
 type Listener = () => void
 
-/** One listener a socket, however many pipelined requests it carries. */
-const listenersOf = new WeakMap<Socket, Set<Listener>>()
+/** One listener a socket, however many pipelined requests it carries. Lists: a set is made anew each time its only member leaves. */
+const listenersOf = new WeakMap<Socket, Listener[]>()
 
 /**
  * Calls `done` once, at the first of `res 'finish'`, `res 'close'` and the socket's `'close'`: the only rule that gives
@@ -58,18 +58,20 @@ export function onResponseEnd(
 function joinSocket(socket: Socket, listener: Listener): void {
   const known = listenersOf.get(socket)
   if (known !== undefined) {
-    known.add(listener)
+    known.push(listener)
     return
   }
-  const listeners = new Set([listener])
+  const listeners = [listener]
   listenersOf.set(socket, listeners)
   socket.once('close', () => {
-    for (const each of listeners) each()
+    for (const each of listeners.slice()) each()
   })
 }
 
 function leaveSocket(socket: Socket, listener: Listener): void {
-  listenersOf.get(socket)?.delete(listener)
+  const listeners = listenersOf.get(socket) ?? []
+  const at = listeners.indexOf(listener)
+  if (at !== -1) listeners.splice(at, 1)
 }
 
 /** By the declared length where everything was sent, else by what went over the socket less the header. */

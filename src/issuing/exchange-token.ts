@@ -57,7 +57,7 @@ interface Asked {
 /** `auth.tokens.exchange`: one `auth` event; a refusal is a value, a mistake in the program rejects with `GuardError`. */
 export async function exchangeToken(house: House, issuer: Issuer, request: ExchangeToken): Promise<TokenExchange> {
   const asked = readRequest(house, request)
-  const { recorded } = house.tracker.opened()
+  const ticket = house.tracker.opened()
   const [time, startedMs] = [house.clock.now(), house.clock.monotonicMs()]
   try {
     const identity = await identityOf(house, asked)
@@ -81,7 +81,7 @@ export async function exchangeToken(house: House, issuer: Issuer, request: Excha
     if (outcome.minted === null || ((await house.recorder.durable()) && house.recorder.gate())) return resultOf(outcome)
     return resultOf(refused(deny('audit_unavailable')))
   } finally {
-    recorded()
+    ticket.recorded()
   }
 }
 

@@ -69,7 +69,7 @@ export async function serve<B>(
     ticket.closed()
     void nameExposedKey(house, call.credential, call.address)
       .then((denial) => record(call, endpoint.name, { ...result, refusal: { denial, message: null } }))
-      .finally(ticket.recorded)
+      .finally(() => ticket.recorded())
     return answerFor(call, result)
   }
   record(call, endpoint.name, result)

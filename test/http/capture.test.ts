@@ -614,14 +614,14 @@ describe('in its framework', () => {
   })
 
   test('what is answered when the event is written already continues it', () => {
-    const touches: object[] = []
+    const recorded = { late: [] }
     const exchange = {
       house: { recorder: { wanted: true } },
       call: { response: { headersSent: false, statusCode: 200 } },
-      notes: { late: (touch: object) => touches.push(touch) },
+      recorded,
     }
     adapterKit(world.auth).show(exchange as unknown as Exchange, bundle(patient('7'), observation('8')))
-    expect(touches).toEqual([
+    expect(recorded.late).toEqual([
       { type: 'Patient', id: '7' },
       { type: 'Patient', id: '8' },
     ])

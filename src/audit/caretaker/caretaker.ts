@@ -4,7 +4,8 @@ import type { JournalOwner } from '../journal/writer.ts'
 import type { AuditMetrics } from '../recorder/metrics.ts'
 import type { Adoption } from './orphans.ts'
 import { createPost, type Leg } from './post.ts'
-import type { AuditLine, AuditSink } from '../sink.ts'
+import type { ChainLine } from '../chain/chain-line.ts'
+import type { AuditSink } from '../sink.ts'
 
 /** Looks after the folder of journals beside the requests: dead processes, sinks, age. */
 export interface Caretaker extends JournalOwner {
@@ -26,7 +27,7 @@ export interface Caretaker extends JournalOwner {
 /** What the caretaker needs of the recorder. */
 export interface CaretakersRecorder {
   /** An event that stands in a journal now: for those who listen. */
-  deliver(line: AuditLine): void
+  deliver(line: ChainLine): void
   /** Resolves with whether the event is in this process's journal, and on the disk. */
   append(draft: AuditDraft): Promise<boolean>
   readonly metrics: Pick<AuditMetrics, 'failed' | 'deadLetters'>

@@ -10,7 +10,7 @@ import { segmentsOf, writersIn } from '../journal/lines.ts'
 import { createSilence, followOwner, hasOwner, type Owner } from '../journal/owner.ts'
 import { readLeftover, type Leftover } from '../journal/recover.ts'
 import { createJournalWriter } from '../journal/writer.ts'
-import type { AuditLine } from '../sink.ts'
+import type { ChainLine } from '../chain/chain-line.ts'
 import { systemDraft } from '../chain/system-draft.ts'
 
 export interface OrphanSettings {
@@ -40,7 +40,7 @@ export interface Adoption {
    * process looks after from now on; another process may have been quicker. `deliver` gets each event that was added.
    * @throws what the file system throws; the next look goes on from there.
    */
-  look(deliver: (line: AuditLine) => void): Promise<readonly Orphan[]>
+  look(deliver: (line: ChainLine) => void): Promise<readonly Orphan[]>
 }
 
 export function createAdoption(settings: OrphanSettings): Adoption {
@@ -66,7 +66,7 @@ export function createAdoption(settings: OrphanSettings): Adoption {
     if (owner !== null) pending.set(writer, owner)
   }
   return Object.freeze({
-    async look(deliver: (line: AuditLine) => void) {
+    async look(deliver: (line: ChainLine) => void) {
       const trouble = createTrouble()
       for (const writer of await writersIn(directory)) await trouble.beside(() => follow(writer))
       const ended: Orphan[] = []
@@ -108,14 +108,14 @@ function createTrouble(): { beside(work: () => Promise<void>): Promise<void>; te
 }
 
 /** Gives how many events there are. */
-function end(settings: OrphanSettings, leftover: Leftover | null, deliver: (line: AuditLine) => void): number {
+function end(settings: OrphanSettings, leftover: Leftover | null, deliver: (line: ChainLine) => void): number {
   if (leftover === null) return 0
   const { writer, end: from, chain: chainEnd, open, finished } = leftover
   if (finished) return chainEnd.seq
   const { directory, clock, signer } = settings
   const journal = createJournalWriter({ directory, writer, clock, from })
   const chain = createChain({ ...settings, writer, linked: true, from: chainEnd })
-  const append = (line: AuditLine): void => {
+  const append = (line: ChainLine): void => {
     if (!journal.append(line.text)) throw journal.failure ?? new Error('The journal cannot be written.')
     chain.add(line)
     deliver(line)
@@ -132,7 +132,7 @@ function end(settings: OrphanSettings, leftover: Leftover | null, deliver: (line
 }
 
 /** An intent that somebody has changed may hold anything: then the call is counted, at least. */
-function lineOf(chain: Chain, intent: AuditIntent, clock: Clock): AuditLine {
+function lineOf(chain: Chain, intent: AuditIntent, clock: Clock): ChainLine {
   try {
     return chain.next(interrupted(intent.intent, { ...intent, time: Date.parse(intent.time) }))
   } catch {

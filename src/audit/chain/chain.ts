@@ -3,12 +3,13 @@ import type { Clock } from '../../lib/clock.ts'
 import { uuidv7 } from '../../lib/ids.ts'
 import type { Environment } from '../../principal.ts'
 import { checkpointText, type CheckpointSigner } from './checkpoint.ts'
-import { completeEvent, completeIntent, completeService, instantOf } from './complete-event.ts'
+import { ChainLine } from './chain-line.ts'
 import type { AuditDraft, AuditEvent } from '../event.ts'
 import { eventLine } from './event-line.ts'
 import type { IntentDraft } from '../intent.ts'
 import { intentLine } from './intent-line.ts'
-import type { AuditLine } from '../sink.ts'
+import { instantOf, placedEvent, placedIntent } from './placed-event.ts'
+import { fitService } from './fit.ts'
 
 export interface ChainSettings {
   readonly environment: Environment
@@ -46,8 +47,8 @@ export interface Chain {
   /** Events so far. */
   readonly length: number
   /** The next line; the same place again until it is added. */
-  next(draft: AuditDraft): AuditLine
-  add(line: AuditLine): void
+  next(draft: AuditDraft): ChainLine
+  add(line: ChainLine): void
   /** As `next` and `add`, for an intent; `id`: of the intent that it adds to, or `null`. */
   nextIntent(draft: IntentDraft, id: string | null): IntentLine
   addIntent(line: IntentLine): void
@@ -69,7 +70,7 @@ const GROWTH = 128
 export function createChain(settings: ChainSettings): Chain {
   const { environment, writer, clock, linked } = settings
   const { newId = uuidv7, signer = null, from = START } = Object.assign(Object.create(null), settings) as ChainSettings
-  const reporter = completeService(settings.service)
+  const service = fitService(settings.service)
   /** By the id of a first event: the number of its last part. */
   const parts = new Map<string, number>()
   let { seq, intents, prev } = from
@@ -77,13 +78,13 @@ export function createChain(settings: ChainSettings): Chain {
   const follow = (text: string): void => {
     if (linked) prev = hash('sha256', text, 'hex')
   }
-  const next = (draft: AuditDraft): AuditLine => {
+  const next = (draft: AuditDraft): ChainLine => {
     const recorded = clock.now()
     const place = {
       id: draft.id ?? newId(recorded),
       recorded,
       env: environment,
-      service: reporter,
+      service,
       writer,
       seq: seq + 1,
       prev,
@@ -92,8 +93,9 @@ export function createChain(settings: ChainSettings): Chain {
       draft.name === 'audit.checkpoint'
         ? signer?.sign(checkpointText({ ...place, recorded: instantOf(recorded) }))
         : undefined
-    const event = completeEvent(numbered(draft, parts), checkpoint === undefined ? place : { ...place, checkpoint })
-    return Object.freeze({ event, text: eventLine(event) })
+    const whole = numbered(draft, parts)
+    const event = placedEvent(whole, checkpoint === undefined ? place : { ...place, checkpoint })
+    return new ChainLine(place.id, whole, eventLine(event))
   }
 
   return Object.freeze({
@@ -101,14 +103,14 @@ export function createChain(settings: ChainSettings): Chain {
       return seq
     },
     next,
-    add({ event: { part }, text }: AuditLine) {
+    add({ draft: { part }, text }: ChainLine) {
       seq += 1
       if (part !== null) putNewest(parts, part)
       follow(text)
     },
     nextIntent(draft: IntentDraft, known: string | null) {
       const id = known ?? newId(draft.time)
-      return { id, text: intentLine(completeIntent(draft, { id, n: intents + 1, env: environment, writer, prev })) }
+      return { id, text: intentLine(placedIntent(draft, { id, n: intents + 1, env: environment, writer, prev })) }
     },
     addIntent({ text }: IntentLine) {
       intents += 1

@@ -1,7 +1,6 @@
 import type { AuditActor, AuditCheckpoint, AuditEvent, AuditHttp, AuditPhi, AuditRetention } from '../event.ts'
+import { finite } from './fit.ts'
 
-/** Needs no escape in JSON, and none for anybody who splits lines. */
-const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 /** JSON allows them raw; Node's `readline`, Python's `splitlines` and others end a line there. */
 const LINE_ENDS = /[\u0085\u2028\u2029]/g
 
@@ -10,16 +9,16 @@ const LINE_ENDS = /[\u0085\u2028\u2029]/g
  * not by `JSON.stringify`: a `toJSON` that somebody has planted on a prototype would have its way with the evidence.
  */
 export function eventLine(event: AuditEvent): string {
-  const { target, part, service } = event
+  const { part, service } = event
   return (
     `{"v":1,"id":${quote(event.id)},"kind":"${event.kind}","name":"${event.name}","time":${quote(event.time)},` +
-    `"recorded":${quote(event.recorded)},"durationMs":${event.durationMs},"outcome":"${event.outcome}",` +
+    `"recorded":${quote(event.recorded)},"durationMs":${finite(event.durationMs)},"outcome":"${event.outcome}",` +
     `"reason":${maybe(event.reason)},"action":${maybe(event.action)},"actor":${actorText(event.actor)},` +
-    `"target":${targetText(target)},"env":"${event.env}","scopes":${scopesText(event.scopes)},` +
+    `"target":${targetText(event.target)},"env":"${event.env}","scopes":${scopesText(event.scopes)},` +
     `"client":${clientText(event.client)},"http":${httpText(event.http)},` +
     `"requestId":${maybe(event.requestId)},"operation":${maybe(event.operation)},"purpose":${maybe(event.purpose)},` +
-    `"phi":${phiText(event.phi)},"delivered":${maybe(event.delivered)},"count":${event.count},` +
-    `"part":${part === null ? 'null' : `{"n":${part.n},"of_id":${quote(part.of_id)}}`},` +
+    `"phi":${phiText(event.phi)},"delivered":${maybe(event.delivered)},"count":${finite(event.count)},` +
+    `"part":${part === null ? 'null' : `{"n":${finite(part.n)},"of_id":${quote(part.of_id)}}`},` +
     `"service":{"name":${quote(service.name)},"version":${maybe(service.version)},"instance":${quote(service.instance)}},` +
     `"writer":${quote(event.writer)},"seq":${event.seq},"prev":${maybe(event.prev)}${event.kind === 'system' ? sealText(event) : ''}}`
   )
@@ -58,7 +57,7 @@ export function scopesText({ granted, required }: AuditEvent['scopes']): string 
 }
 
 export function clientText({ ip, via }: AuditEvent['client']): string {
-  return `{"ip":${maybe(ip)},"via":${via}}`
+  return `{"ip":${maybe(ip)},"via":${finite(via)}}`
 }
 
 function targetText(target: AuditEvent['target']): string {
@@ -69,8 +68,8 @@ function targetText(target: AuditEvent['target']): string {
 function httpText(http: AuditHttp | null): string {
   if (http === null) return 'null'
   return (
-    `{"method":${quote(http.method)},"route":${quote(http.route)},"status":${http.status},` +
-    `"query":${list(http.query)},"bytes":${http.bytes}}`
+    `{"method":${quote(http.method)},"route":${quote(http.route)},"status":${number(http.status)},` +
+    `"query":${list(http.query)},"bytes":${finite(http.bytes)}}`
   )
 }
 
@@ -78,15 +77,19 @@ export function phiText(phi: AuditPhi | null): string {
   if (phi === null) return 'null'
   return (
     `{"interaction":${maybe(phi.interaction)},"types":${list(phi.types)},"patients":${list(phi.patients)},` +
-    `"patientCount":${phi.patientCount},"resourceCount":${phi.resourceCount},"bulk":${phi.bulk},` +
+    `"patientCount":${number(phi.patientCount)},"resourceCount":${number(phi.resourceCount)},"bulk":${phi.bulk},` +
     `"attribution":"${phi.attribution}"}`
   )
 }
 
+function number(value: number | null): number | null {
+  return value === null ? null : finite(value)
+}
+
 export function list(texts: readonly string[]): string {
-  let text = ''
-  for (const each of texts) text += text === '' ? quote(each) : `,${quote(each)}`
-  return `[${text}]`
+  let text = '['
+  for (let at = 0; at < texts.length; at += 1) text += at === 0 ? quote(texts[at] ?? '') : `,${quote(texts[at] ?? '')}`
+  return `${text}]`
 }
 
 export function maybe(text: string | null): string {
@@ -94,9 +97,20 @@ export function maybe(text: string | null): string {
 }
 
 export function quote(text: string): string {
-  if (PLAIN.test(text)) return `"${text}"`
+  if (isPlain(text)) return `"${text}"`
   return JSON.stringify(text).replaceAll(
     LINE_ENDS,
     (end) => `\\u${(end.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
   )
+}
+
+const [SPACE, QUOTE, BACKSLASH, TILDE] = [0x20, 0x22, 0x5c, 0x7e]
+
+/** Needs no escape in JSON, and none for anybody who splits lines. */
+function isPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at)
+    if (unit < SPACE || unit > TILDE || unit === QUOTE || unit === BACKSLASH) return false
+  }
+  return true
 }

@@ -1,12 +1,13 @@
 import type { AuditEvent } from '../event.ts'
-import type { AuditLine, AuditSink } from '../sink.ts'
+import type { ChainLine } from '../chain/chain-line.ts'
+import type { AuditSink } from '../sink.ts'
 import { createSinkFeed } from './sink-feed.ts'
 
 /** Hands on what is written down: to `onEvent` at once, to sinks in batches. */
 export interface Delivery {
   readonly listenerErrors: number
   readonly sinkErrors: Readonly<Record<string, number>>
-  deliver(line: AuditLine): void
+  deliver(line: ChainLine): void
   settled(deadlineMs: number): Promise<void>
   close(deadlineMs: number): Promise<void>
 }
@@ -37,9 +38,11 @@ export function createDelivery(onEvent: EventListener | null, sinks: readonly Au
     get sinkErrors() {
       return errorsByName(feeds)
     },
-    deliver(line: AuditLine) {
-      for (const feed of feeds) feed.push(line)
-      tell(line.event)
+    deliver(line: ChainLine) {
+      if (feeds.length === 0 && onEvent === null) return
+      const { event, text } = line
+      for (const feed of feeds) feed.push(Object.freeze({ event, text }))
+      tell(event)
     },
     async settled(deadlineMs: number) {
       await Promise.all(feeds.map((feed) => feed.settled(deadlineMs)))

@@ -1,7 +1,7 @@
-import type { AuditDraft, AuditEvent } from '../event.ts'
+import type { AuditDraft } from '../event.ts'
 import type { Chain } from '../chain/chain.ts'
+import type { ChainLine } from '../chain/chain-line.ts'
 import type { IntentDraft } from '../intent.ts'
-import type { AuditLine } from '../sink.ts'
 
 /** Where events are written down: the journal of a live server, or nowhere but in the hands of who listens (a test server). */
 export interface EventLog {
@@ -23,8 +23,8 @@ export interface EventLog {
   tick(): void
   /** For how long there have been lines that no checkpoint signs; `null`: there are none to sign them. */
   uncheckedMs(): number | null
-  /** `null`: not now; kept, or lost and counted. */
-  record(draft: AuditDraft): AuditEvent | null
+  /** The id of the event; `null`: not now; kept, or lost and counted. */
+  record(draft: AuditDraft): string | null
   /** @throws what keeps the journal from being written. */
   ready(): void
   /** @throws when something recorded earlier is still not written. */
@@ -33,28 +33,27 @@ export interface EventLog {
   close(): boolean
 }
 
-/** Writes the parts of a draft: the first gives the event, the others name it. `write` gives `null` where it cannot. */
+/** Writes the parts of a draft: the first gives the id, the others name it. `write` gives `null` where it cannot. */
 export function writeParts(
   chain: Chain,
   draft: AuditDraft,
-  write: (draft: AuditDraft, whole: AuditDraft) => AuditLine | null,
-): AuditEvent | null {
-  const [first = draft, ...rest] = chain.split(draft)
-  const event = write(first, draft)?.event ?? null
-  if (event === null) return null
-  const ofId = draft.part?.of_id ?? event.id
-  for (const each of rest) {
-    const part: AuditDraft = { ...each, part: { n: 2, of_id: ofId } }
+  write: (draft: AuditDraft, whole: AuditDraft) => ChainLine | null,
+): string | null {
+  const parts = chain.split(draft)
+  const first = write(parts[0] ?? draft, draft)
+  if (first === null) return null
+  for (const each of parts.slice(1)) {
+    const part: AuditDraft = { ...each, part: { n: 2, of_id: draft.part?.of_id ?? first.id } }
     write(part, part)
   }
-  return event
+  return first.id
 }
 
 /** The log of a test server: events are numbered and handed on, nothing is kept. */
-export function createPassingLog(chain: Chain, deliver: (line: AuditLine) => void): EventLog {
+export function createPassingLog(chain: Chain, deliver: (line: ChainLine) => void): EventLog {
   let closed = false
   let gaps = 0
-  const write = (draft: AuditDraft): AuditLine => {
+  const write = (draft: AuditDraft): ChainLine => {
     const line = chain.next(draft)
     chain.add(line)
     deliver(line)

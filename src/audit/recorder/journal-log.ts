@@ -1,8 +1,8 @@
+import type { ChainLine } from '../chain/chain-line.ts'
 import { systemDraft } from '../chain/system-draft.ts'
-import type { AuditDraft, AuditEvent } from '../event.ts'
+import type { AuditDraft } from '../event.ts'
 import type { IntentDraft } from '../intent.ts'
 import type { JournalWriter } from '../journal/writer.ts'
-import type { AuditLine } from '../sink.ts'
 import { createBacklog } from './backlog.ts'
 import { createClockWatch } from './clock-watch.ts'
 import type { EventLog } from './event-log.ts'
@@ -12,7 +12,7 @@ import { createPen, type PenSettings } from './pen.ts'
 import { quietly } from '../../lib/quietly.ts'
 
 export interface JournalLogSettings extends PenSettings {
-  readonly deliver: (line: AuditLine) => void
+  readonly deliver: (line: ChainLine) => void
   /** Called once when the journal can no longer be written, and again only after it could be. */
   readonly announce: (failure: Error | null) => void
 }
@@ -30,10 +30,10 @@ export function createJournalLog(settings: JournalLogSettings): EventLog {
   const door = createDoor(journal, { outage, catchUp: pages.catchUp })
   const watch = createClockWatch(clock)
 
-  const put = (draft: AuditDraft): AuditEvent | null => {
-    const event = pages.write(draft)
+  const put = (draft: AuditDraft): string | null => {
+    const id = pages.write(draft)
     door.check()
-    return event
+    return id
   }
 
   return Object.freeze({

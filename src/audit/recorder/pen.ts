@@ -1,10 +1,10 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Chain } from '../chain/chain.ts'
+import type { ChainLine } from '../chain/chain-line.ts'
 import { systemDraft } from '../chain/system-draft.ts'
 import type { AuditDraft } from '../event.ts'
 import type { IntentDraft } from '../intent.ts'
 import type { JournalWriter } from '../journal/writer.ts'
-import type { AuditLine } from '../sink.ts'
 import type { AuditMetrics } from './metrics.ts'
 
 export interface PenSettings {
@@ -23,11 +23,11 @@ export interface Pen {
   /** Calls that were let in and have no event yet. */
   readonly open: ReadonlyMap<string, IntentDraft>
   /** `null`: it is not in the journal. */
-  write(draft: AuditDraft): AuditLine | null
+  write(draft: AuditDraft): ChainLine | null
   /** The id of the intent; `null`: it is not in the journal. */
   intend(draft: IntentDraft, known: string | null): string | null
   /** Signs what was written since the last checkpoint, once it is `least` events; `null`: not now. */
-  checkpoint(least: number): AuditLine | null
+  checkpoint(least: number): ChainLine | null
   /** For how long there have been lines behind the last checkpoint. */
   uncheckedMs(): number
 }
@@ -46,7 +46,7 @@ export function createPen({ chain, journal, clock, checkpoints, metrics, spend }
     uncheckedSinceMs ??= clock.monotonicMs()
     return true
   }
-  const write = (draft: AuditDraft): AuditLine | null => {
+  const write = (draft: AuditDraft): ChainLine | null => {
     if (!journal.good) return null
     const line = chain.next(draft)
     if (!put(line.text)) return null

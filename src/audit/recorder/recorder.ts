@@ -3,6 +3,7 @@ import type { Environment } from '../../principal.ts'
 import { settledWithin } from '../../lib/settled-within.ts'
 import type { Caretaker } from '../caretaker/caretaker.ts'
 import { createChain } from '../chain/chain.ts'
+import type { ChainLine } from '../chain/chain-line.ts'
 import type { CheckpointSigner } from '../chain/checkpoint.ts'
 import { createDelivery, type EventListener } from './delivery.ts'
 import type { AuditDraft, AuditEvent } from '../event.ts'
@@ -14,7 +15,7 @@ import type { JournalWriter } from '../journal/writer.ts'
 import { createFigures, type RecorderHealth } from './figures.ts'
 import { createAuditMetrics, type AuditMetrics } from './metrics.ts'
 import { createRefusals, type Refusals } from './refusals.ts'
-import type { AuditLine, AuditSink } from '../sink.ts'
+import type { AuditSink } from '../sink.ts'
 
 export type { RecorderHealth, SinkHealth } from './figures.ts'
 
@@ -36,10 +37,11 @@ export interface Recorder {
    */
   intend(draft: IntentDraft, id: string | null): Admission | Promise<Admission>
   /**
-   * Completes the draft and appends it. Returns the event, or `null` if it could not be written now: then that of a served
-   * call is held until it can be, and any other counts as a gap. Of a draft whose patients do not fit in one line, the first.
+   * Completes the draft and appends it. Returns the id of the event, or `null` if it could not be written now: then that of a
+   * served call is held until it can be, and any other counts as a gap. Of a draft whose patients do not fit in one line, that
+   * of the first.
    */
-  record(draft: AuditDraft): AuditEvent | null
+  record(draft: AuditDraft): string | null
   /** Whether what was recorded so far is as durable as the configuration says. Synchronous with `written`. */
   durable(): boolean | Promise<boolean>
   /** A live route that nothing attributes to PHI or to none. */
@@ -107,8 +109,8 @@ export function createRecorder(given: RecorderSettings): Recorder {
   const life = createLife({ log, refusals, disk, caretaker, metrics, deliver })
   const wanted = environment === 'live' || onEvent !== null || sinks.some(({ acks }) => !acks)
 
-  function deliver(line: AuditLine): void {
-    metrics.event(line.event)
+  function deliver(line: ChainLine): void {
+    metrics.event(line.draft)
     delivery.deliver(line)
     caretaker?.wake()
   }
@@ -172,7 +174,7 @@ interface LifeParts {
   readonly disk: DiskSpace | null
   readonly caretaker: Caretaker | null
   readonly metrics: AuditMetrics
-  readonly deliver: (line: AuditLine) => void
+  readonly deliver: (line: ChainLine) => void
 }
 
 function createLife({ log, refusals, disk, caretaker, metrics, deliver }: LifeParts): Life {
@@ -214,7 +216,7 @@ function own(settings: RecorderSettings): RecorderSettings {
   return Object.assign(Object.create(null), settings) as RecorderSettings
 }
 
-function createLog(settings: RecorderSettings, deliver: (line: AuditLine) => void): EventLog {
+function createLog(settings: RecorderSettings, deliver: (line: ChainLine) => void): EventLog {
   const {
     environment,
     service,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { JournalLineError, readJournal, type JournalRange } from '../../../src/audit/index.ts'
 import type { AuditEvent } from '../../../src/audit/event.ts'
-import { completeEvent, completeService } from '../../../src/audit/chain/complete-event.ts'
+import { placedEvent } from '../../../src/audit/chain/placed-event.ts'
 import { eventLine } from '../../../src/audit/chain/event-line.ts'
 import { draft } from '../../fixtures/audit.ts'
 
@@ -16,7 +16,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true })
 })
 
-const service = completeService({ name: 'records', version: null, instance: 'i' })
+const service = { name: 'records', version: null, instance: 'i' }
 
 function event(writer: string, seq: number, time = '2026-11-24T03:05:11.123Z'): AuditEvent {
   const place = {
@@ -28,7 +28,7 @@ function event(writer: string, seq: number, time = '2026-11-24T03:05:11.123Z'): 
     seq,
     prev: null,
   } as const
-  return completeEvent(draft({ time: Date.parse(time), requestId: `req_${writer}_${seq}` }), place)
+  return placedEvent(draft({ time: Date.parse(time), requestId: `req_${writer}_${seq}` }), place)
 }
 
 function segment(writer: string, name: string, text: string | Buffer): void {

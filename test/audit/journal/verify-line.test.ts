@@ -1,14 +1,14 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { completeEvent, completeIntent, completeService } from '../../../src/audit/chain/complete-event.ts'
 import { eventLine } from '../../../src/audit/chain/event-line.ts'
 import { intentLine } from '../../../src/audit/chain/intent-line.ts'
+import { placedEvent, placedIntent } from '../../../src/audit/chain/placed-event.ts'
 import { readWrittenLine } from '../../../src/audit/journal/verify/written-line.ts'
 import { draft, phi } from '../../fixtures/audit.ts'
 import { closedJournal, handWriter, sha256 } from './verify-journal.ts'
 
 const ID = '01936b2f-9a00-7000-8000-000000000001'
-const service = completeService({ name: 'records', version: '1.2.3', instance: 'i' })
+const service = { name: 'records', version: '1.2.3', instance: 'i' }
 const place = {
   id: ID,
   recorded: 1_764_000_000_000,
@@ -30,7 +30,7 @@ describe('what our own serializer writes is read,', () => {
     fc.assert(
       fc.property(text, maybe, fc.array(text), number, (name, other, list, amount) => {
         const line = eventLine(
-          completeEvent(
+          placedEvent(
             draft({
               actor: {
                 kind: 'access-token',
@@ -66,7 +66,7 @@ describe('what our own serializer writes is read,', () => {
     const http = { method: 'GET', route: '/', query: [] }
     for (const each of [phi(), null]) {
       const intent = { time, action, actor, scopes, client, http, requestId: null, phi: each }
-      const line = intentLine(completeIntent(intent, { ...place, n: 3 }))
+      const line = intentLine(placedIntent(intent, { ...place, n: 3 }))
       expect(readWrittenLine(Buffer.from(line))).toEqual({
         sort: 'intent',
         number: 3,
