@@ -170,7 +170,10 @@ export function isMismatch(error: unknown): boolean {
 export function ownStrings(params: unknown): Readonly<Record<string, string>> {
   const strings: Record<string, string> = Object.create(null)
   if (typeof params !== 'object' || params === null) return strings
-  for (const [name, value] of Object.entries(params)) if (typeof value === 'string') strings[name] = value
+  for (const name of Object.keys(params)) {
+    const value: unknown = Reflect.get(params, name)
+    if (typeof value === 'string') strings[name] = value
+  }
   return strings
 }
 

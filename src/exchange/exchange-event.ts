@@ -15,6 +15,8 @@ import { hasBody, type ResponseEnd } from './response-end.ts'
 /** The event of an exchange that is over: built by allow-list from what the guards established and the response's end. */
 export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
   const { house, identity, denial, call } = exchange
+  // An intent was written for this identity and this client, and they stay the same.
+  const known = exchange.intent?.draft
   const { template, params } = placeOf(call)
   const route = exchange.catchAll ? '*' : template
   const { action, phi } = patientPhi(phiFacts(exchange, { template: route, params }, foundBy(exchange, end)))
@@ -26,10 +28,10 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
     durationMs: house.clock.monotonicMs() - exchange.startedMs,
     ...outcomeOf(exchange, end),
     action,
-    actor: actorOf(identity, denial),
+    actor: known?.actor ?? actorOf(identity, denial),
     target: null,
-    scopes: scopesOf(exchange),
-    client: clientOf(exchange),
+    scopes: known?.scopes.required === exchange.required ? known.scopes : scopesOf(exchange),
+    client: known?.client ?? clientOf(exchange),
     http: httpOf(exchange, route, end),
     requestId: exchange.requestId,
     operation: null,
@@ -45,9 +47,7 @@ export function draftOf(exchange: Exchange, end: ResponseEnd): AuditDraft {
 export function intentOf(exchange: Exchange): IntentDraft {
   const { identity, denial, call, house } = exchange
   const { template, params } = placeOf(call)
-  const { action, phi } = patientPhi(
-    phiFacts(exchange, { template, params }, { ...NOT_ANSWERED, limit: MAX_INTENT_PATIENTS }),
-  )
+  const { action, phi } = patientPhi(phiFacts(exchange, { template, params }, NOT_ANSWERED_YET))
   return {
     time: exchange.startedAt,
     action,
@@ -64,8 +64,6 @@ export function intentOf(exchange: Exchange): IntentDraft {
   }
 }
 
-/** As many as a line takes for sure: an intent is not split. */
-const MAX_INTENT_PATIENTS = 500
 /** Of a call that was refused nobody saw anything: as many as tell what was tried. */
 const MAX_REFUSED_PATIENTS = 50
 
@@ -82,15 +80,6 @@ function listOf(scopes: ReadonlySet<string>): readonly string[] {
   const list = Object.freeze([...scopes])
   lists.set(scopes, list)
   return list
-}
-
-/** Intent and event of a call name the same patient; an HMAC costs more than all else in them. */
-function pseudonymIn(exchange: Exchange, organization: string, patientId: string): string {
-  const { named } = exchange
-  if (named !== null && named.patientId === patientId && named.organization === organization) return named.pseudonym
-  const pseudonym = exchange.house.pseudonym(organization, patientId)
-  exchange.named = { organization, patientId, pseudonym }
-  return pseudonym
 }
 
 function clientOf({ transport }: Exchange): AuditDraft['client'] {
@@ -133,7 +122,9 @@ const NOWHERE: Place = { template: '*', params: {} }
 /** What the handler and its answer say. */
 type Found = Pick<PhiFacts, 'touches' | 'body' | 'status' | 'limit'>
 
-const NOT_ANSWERED: Found = Object.freeze({ touches: Object.freeze([]), body: null, status: null })
+const NOT_ANSWERED: Found = Object.freeze({ touches: Object.freeze([]), body: null, status: null, limit: undefined })
+/** As many patients as a line takes for sure: an intent is not split. */
+const NOT_ANSWERED_YET: Found = Object.freeze({ ...NOT_ANSWERED, limit: 500 })
 
 /** An error shows nobody's data; what its handler has touched before, it has touched. */
 function foundBy({ notes, denial, body }: Exchange, { status }: ResponseEnd): Found {
@@ -143,7 +134,7 @@ function foundBy({ notes, denial, body }: Exchange, { status }: ResponseEnd): Fo
 }
 
 function phiFacts(exchange: Exchange, { template, params }: Place, found: Found): PhiFacts {
-  const { identity, phi, call } = exchange
+  const { identity, phi, call, house } = exchange
   const organization = identity?.organizationId ?? exchange.denial?.actor?.organizationId ?? ''
   const { method = '' } = call.request
   return {
@@ -153,12 +144,15 @@ function phiFacts(exchange: Exchange, { template, params }: Place, found: Found)
     required: exchange.required,
     annotation:
       phi === null || phi === false ? phi : { type: phi.type, action: phi.action, patient: annotatedPatient(exchange) },
-    ...found,
+    touches: found.touches,
+    body: found.body,
+    status: found.status,
+    limit: found.limit,
     resourceCount: exchange.notes?.resourceCount ?? null,
     ifNoneExist: method === 'POST' && ownMember(call.request.headers, 'if-none-exist') !== undefined,
     // Whoever has no identity makes us compute no pseudonyms for as many patients as fit into a URL.
     query: () => parseQuery(identity === null ? '' : call.url),
-    pseudonym: (patientId: string) => pseudonymIn(exchange, organization, patientId),
+    pseudonym: (patientId: string) => house.pseudonym(organization, patientId),
   }
 }
 

@@ -84,8 +84,6 @@ export interface Exchange {
   readonly sibling: Exchange | null
   /** The handler is done, where the framework can tell. */
   handlerDone: boolean
-  /** The patient who was named last, and how; `null`: none so far. */
-  named: { readonly organization: string; readonly patientId: string; readonly pseudonym: string } | null
   /** What the journal knows of the call before its handler runs; `null`: nothing. */
   intent: WrittenIntent | null
   /** `null`: the event is still to come. It must not lead back to the exchange (docs/decisions/0005). */

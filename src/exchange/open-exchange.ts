@@ -72,7 +72,6 @@ function openExchange(house: House, call: Call, sibling: Exchange | null): Excha
     handlerDone: false,
     intent: null,
     recorded: null,
-    named: null,
     naming: early?.reason === 'https_required' ? () => nameExposedKey(house, credential, transport.address) : null,
   }
   if (house.recorder.wanted) recordAtEnd(exchange)

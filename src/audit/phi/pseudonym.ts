@@ -18,6 +18,8 @@ export interface Pseudonyms {
 
 /** Derived keys that are kept: one for each organization and pseudonym key. */
 const MAX_DERIVED = 1000
+/** Pseudonyms that are kept: callers come back to the same patients, and an HMAC costs more than all else in an event. */
+const MAX_KNOWN = 10_000
 
 /**
  * `pt_<id>_` and the first 22 characters of base64url(HMAC-SHA-256(K, `Patient/` + patient id)), where
@@ -28,10 +30,24 @@ export function createPseudonyms(keys: readonly PseudonymKey[]): Pseudonyms {
   const [first, ...rest] = keys.map(createPseudonym)
   if (first === undefined) throw new TypeError('Pseudonyms need at least one key.')
   return Object.freeze({
-    of: first,
+    of: remembered(first),
     all: (organizationId: string, patientId: string) =>
       [first, ...rest].map((pseudonym) => pseudonym(organizationId, patientId)),
   })
+}
+
+/** Nothing that an organization and an id may hold can make two pairs one: the length of the first stands before both. */
+function remembered(pseudonym: (organizationId: string, patientId: string) => string): Pseudonyms['of'] {
+  const pseudonyms = new LRUCache<string, string>(inheritingNothing({ max: MAX_KNOWN }))
+  const options = inheritingNothing({})
+  return (organizationId, patientId) => {
+    const pair = `${organizationId.length}:${organizationId}${patientId}`
+    const known = pseudonyms.get(pair, options)
+    if (known !== undefined) return known
+    const fresh = pseudonym(organizationId, patientId)
+    pseudonyms.set(pair, fresh, options)
+    return fresh
+  }
 }
 
 function createPseudonym({ id, secret }: PseudonymKey): (organizationId: string, patientId: string) => string {

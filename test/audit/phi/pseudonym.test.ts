@@ -49,6 +49,32 @@ describe('a pseudonym', () => {
     expect(pseudonyms.of('org_1', '123')).toBe('pt_k1_OMKeXRz2N3IEtD7OCYNi81')
   })
 
+  test('is never that of another pair, whichever was asked for before', () => {
+    const pseudonyms = createPseudonyms([{ id: 'k1', secret: SECRET }])
+    const pairs = [
+      ['org_1', '123'],
+      ['org_11', '23'],
+      ['org_', '1123'],
+      ['', 'org_1123'],
+      ['6:', 'x'],
+      ['6', ':x'],
+    ] as const
+    for (const [organization, patient] of [...pairs, ...pairs]) {
+      const anew = createPseudonyms([{ id: 'k1', secret: SECRET }]).of(organization, patient)
+      expect(pseudonyms.of(organization, patient)).toBe(anew)
+    }
+    expect(new Set(pairs.map(([organization, patient]) => pseudonyms.of(organization, patient))).size).toBe(
+      pairs.length,
+    )
+  })
+
+  test('stays the same when more patients are asked for than pseudonyms are kept', () => {
+    const pseudonyms = createPseudonyms([{ id: 'k1', secret: SECRET }])
+    const first = pseudonyms.of('org_1', '123')
+    for (let each = 0; each < 12_000; each += 1) pseudonyms.of('org_1', `other_${each}`)
+    expect(pseudonyms.of('org_1', '123')).toBe(first)
+  })
+
   test('needs a key', () => {
     expect(() => createPseudonyms([])).toThrow(TypeError)
   })
