@@ -32,10 +32,10 @@ export function failingFiles(): FailingFiles {
       fail(files.openError)
       return nodeFiles.open(path, flags)
     },
-    write(file, bytes) {
+    write(file, bytes, length) {
       fail(files.writeError)
       if (files.room === 0) fail('ENOSPC')
-      const written = nodeFiles.write(file, bytes.subarray(0, Math.min(bytes.length, files.room)))
+      const written = nodeFiles.write(file, bytes, Math.min(length, files.room))
       files.room -= written
       return written
     },

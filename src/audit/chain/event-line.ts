@@ -19,9 +19,21 @@ export function eventLine(event: AuditEvent): string {
     `"requestId":${maybe(event.requestId)},"operation":${maybe(event.operation)},"purpose":${maybe(event.purpose)},` +
     `"phi":${phiText(event.phi)},"delivered":${maybe(event.delivered)},"count":${finite(event.count)},` +
     `"part":${part === null ? 'null' : `{"n":${finite(part.n)},"of_id":${quote(part.of_id)}}`},` +
-    `"service":{"name":${quote(service.name)},"version":${maybe(service.version)},"instance":${quote(service.instance)}},` +
+    `"service":${serviceText(service)},` +
     `"writer":${quote(event.writer)},"seq":${event.seq},"prev":${maybe(event.prev)}${event.kind === 'system' ? sealText(event) : ''}}`
   )
+}
+
+/** All events of a process name the same object. */
+let lastService: AuditEvent['service'] | null = null
+let lastServiceText = ''
+
+function serviceText(service: AuditEvent['service']): string {
+  if (service === lastService) return lastServiceText
+  const { name, version, instance } = service
+  lastServiceText = `{"name":${quote(name)},"version":${maybe(version)},"instance":${quote(instance)}}`
+  lastService = service
+  return lastServiceText
 }
 
 /** Own members alone: an event of this version has them or lacks them. */

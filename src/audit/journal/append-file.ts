@@ -20,8 +20,8 @@ import { quietly } from '../../lib/quietly.ts'
 export interface JournalFiles {
   makeFolder(path: string): void
   open(path: string, flags: number): number
-  /** Bytes written. */
-  write(file: number, bytes: Uint8Array): number
+  /** Writes the first `length` bytes; gives how many were written. */
+  write(file: number, bytes: Uint8Array, length: number): number
   truncate(file: number, length: number): void
   size(file: number): number
   /** The open file is still the one that the path names. */
@@ -41,8 +41,8 @@ export interface AppendFrom {
 export interface AppendFile {
   /** Opens it, or opens it anew on a descriptor of its own. */
   open(): void
-  /** All of the line, or nothing of it. After a failure it must be opened anew. */
-  append(line: Uint8Array): void
+  /** The first `length` bytes, which are a line: all of it, or nothing. After a failure it must be opened anew. */
+  append(bytes: Uint8Array, length: number): void
   /** Bytes of whole lines. */
   readonly end: number
   /** Forces what was appended so far to the disk. After a failure the descriptor must not be asked again. */
@@ -86,7 +86,7 @@ function isAt(file: number, path: string): boolean {
 export const nodeFiles: JournalFiles = Object.freeze({
   makeFolder,
   open: (path: string, flags: number) => openSync(path, flags, FILE_MODE),
-  write: (file: number, bytes: Uint8Array) => writeSync(file, bytes),
+  write: (file: number, bytes: Uint8Array, length: number) => writeSync(file, bytes, 0, length),
   truncate: ftruncateSync,
   size: (file: number) => fstatSync(file).size,
   isAt,
@@ -120,18 +120,18 @@ export function createAppendFile(path: string, files: JournalFiles, from?: Appen
       if (size > end) files.truncate(file, end)
       else end = size
     },
-    append(line: Uint8Array) {
+    append(bytes: Uint8Array, length: number) {
       if (file === null) throw new Error('The file is not open.')
       const open = file
       try {
         // A full disk gives a short write first, and its error only on the next.
-        if (files.write(open, line) !== line.length) throw new Error('The disk took only part of a line.')
+        if (files.write(open, bytes, length) !== length) throw new Error('The disk took only part of a line.')
       } catch (error) {
         // Half a line must not stand before the next; where it cannot be cut now, `open` cuts it.
         quietly(() => files.truncate(open, end))
         throw error
       }
-      end += line.length
+      end += length
     },
     mustExist() {
       if (file !== null && files.isAt(file, path)) return

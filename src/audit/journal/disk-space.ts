@@ -35,7 +35,7 @@ export interface VolumeFigures {
 export type SpaceWarning = 20 | 10 | null
 
 interface Space {
-  readonly free: number
+  free: number
   readonly share: number | null
 }
 
@@ -62,7 +62,7 @@ export function createDiskSpace(settings: DiskSpaceSettings): DiskSpace {
     free: () => look()?.free ?? null,
     share: () => look()?.share ?? null,
     spend(bytes: number) {
-      if (space !== null) space = { ...space, free: Math.max(0, space.free - bytes) }
+      if (space !== null) space.free = Math.max(0, space.free - bytes)
     },
     warn() {
       const now = look()

@@ -150,7 +150,7 @@ function append(open: OpenSegment, text: string, nowMs: number): void {
     mustHold(open)
     open.file.mustExist()
   }
-  open.file.append(lineOf(text, open.buffer))
+  writeLine(open, text)
   open.kept.add(text)
 }
 
@@ -188,7 +188,7 @@ function moveOn(open: OpenSegment, nowMs: number): boolean {
   if (cut) kept.moved()
   else kept.restart()
   next(open, nowMs)
-  if (cut) for (const text of lines) open.file.append(lineOf(text, open.buffer))
+  if (cut) for (const text of lines) writeLine(open, text)
   open.suspect = false
   return cut
 }
@@ -206,10 +206,14 @@ async function flush(open: OpenSegment): Promise<void> {
   if (file === open.file) kept.safe(mark)
 }
 
-/** The line in the shared buffer, or in one of its own where it is longer. */
-function lineOf(text: string, buffer: Buffer): Uint8Array {
-  if (text.length * 3 >= buffer.length) return Buffer.from(`${text}\n`)
+/** By way of the shared buffer, where the line fits into it. */
+function writeLine({ file, buffer }: OpenSegment, text: string): void {
+  if (text.length * 3 >= buffer.length) {
+    const bytes = Buffer.from(`${text}\n`)
+    file.append(bytes, bytes.length)
+    return
+  }
   const end = buffer.write(text)
   buffer[end] = NEWLINE
-  return buffer.subarray(0, end + 1)
+  file.append(buffer, end + 1)
 }
