@@ -73,14 +73,16 @@ export async function serve<B>(
     return answerFor(call, result)
   }
   record(call, endpoint.name, result)
-  const audited = result.done === null || (await isKept(house))
+  const kept = result.done === null || isKept(house)
+  const audited = kept instanceof Promise ? await kept : kept
   ticket.recorded()
   return answerFor(call, audited ? result : refused(deny('audit_unavailable')))
 }
 
 /** The event may have been the first that could not be written: then what was minted goes to nobody. */
-async function isKept({ recorder }: House): Promise<boolean> {
-  return (await recorder.durable()) && recorder.gate()
+function isKept({ recorder }: House): boolean | Promise<boolean> {
+  const durable = recorder.durable()
+  return durable instanceof Promise ? durable.then((good) => good && recorder.gate()) : durable && recorder.gate()
 }
 
 async function resultOf<B>(call: ServerCall, endpoint: Endpoint<B>): Promise<Result> {
@@ -93,9 +95,10 @@ async function resultOf<B>(call: ServerCall, endpoint: Endpoint<B>): Promise<Res
   const body = typeof text === 'string' ? endpoint.read(text) : text
   if (isDenial(body)) return refused(body)
   const required = endpoint.required(body)
-  const key = await authenticate(house, credential, address)
-  if (!key.ok) return { ...refused(key), required }
-  return { ...(await decide(call, endpoint, { key, body })), identity: key, required }
+  const found = authenticate(house, credential, address)
+  const key = found instanceof Promise ? await found : found
+  if (!key.ok) return refused(key, null, { identity: null, required })
+  return decide(call, endpoint, { key, body, required })
 }
 
 /** Both endpoints are for API keys: what was minted cannot make more of itself. */
@@ -109,22 +112,31 @@ function authenticate(
   return identify(house, credential, address)
 }
 
-async function decide<B>(
+function decide<B>(
   { house, address }: ServerCall,
   endpoint: Endpoint<B>,
-  { key, body }: { key: Identity; body: B },
-): Promise<Result> {
+  { key, body, required }: { key: Identity; body: B; required: readonly string[] },
+): Result | Promise<Result> {
+  const known = { identity: key, required }
   const outside = denyAddress(key, address)
-  if (outside !== null) return refused(outside)
+  if (outside !== null) return refused(outside, null, known)
   const refusal = endpoint.check(key, body)
-  if (refusal !== null) return refused(refusal.denial, refusal.message)
-  if (!house.recorder.gate()) return refused(deny('audit_unavailable', 'api-key'))
-  const done = await endpoint.answer(key, body)
-  return done.ok ? { identity: key, required: [], refusal: null, answer: null, done } : refused(done)
+  if (refusal !== null) return refused(refusal.denial, refusal.message, known)
+  if (!house.recorder.gate()) return refused(deny('audit_unavailable', 'api-key'), null, known)
+  const answer = endpoint.answer(key, body)
+  return answer instanceof Promise ? answer.then((each) => ended(each, known)) : ended(answer, known)
 }
 
-function refused(denial: Denial, message: string | null = null): Result {
-  return { identity: null, required: [], refusal: { denial, message }, answer: null, done: null }
+function ended(done: Done | Denial, known: Known): Result {
+  return done.ok ? { ...known, refusal: null, answer: null, done } : refused(done, null, known)
+}
+
+type Known = Pick<Result, 'identity' | 'required'>
+
+const NOBODY: Known = Object.freeze({ identity: null, required: Object.freeze([]) })
+
+function refused(denial: Denial, message: string | null = null, { identity, required }: Known = NOBODY): Result {
+  return { identity, required, refusal: { denial, message }, answer: null, done: null }
 }
 
 function record(call: ServerCall, name: Endpoint<unknown>['name'], result: Result): void {
