@@ -63,7 +63,12 @@ export async function serve<B>(
 ): Promise<PlainAnswer> {
   const ticket = house.tracker.opened()
   const call = openCall(house, request, caller)
-  const result = await resultOf(call, endpoint).catch((): Result => refused(deny('handler_error')))
+  let result: Result
+  try {
+    result = refuseEarly(call) ?? (await resultOf(call, endpoint, await readBody(request, endpoint.mediaType)))
+  } catch {
+    result = refused(deny('handler_error'))
+  }
   if (result.refusal?.denial.reason === 'https_required') {
     // Looked up after the answer, so that whoever waits for it cannot tell whether there was anything to look up.
     ticket.closed()
@@ -85,20 +90,23 @@ function isKept({ recorder }: House): boolean | Promise<boolean> {
   return durable instanceof Promise ? durable.then((good) => good && recorder.gate()) : durable && recorder.gate()
 }
 
-async function resultOf<B>(call: ServerCall, endpoint: Endpoint<B>): Promise<Result> {
-  const { house, request, credential, address } = call
+/** What is refused before anything of the body is read. */
+function refuseEarly({ house, request, credential, address, secure }: ServerCall): Result | null {
   if (house.closing()) return refused(deny('closing'))
-  if (!call.secure && !allowsPlain(house, address)) return refused(deny('https_required'))
+  if (!secure && !allowsPlain(house, address)) return refused(deny('https_required'))
   if (request.method !== 'POST') return { ...refused(deny('request_malformed')), answer: wrongMethod('POST') }
-  if (!credential.ok && credential.reason === 'credential_duplicate') return refused(credential)
-  const text = await readBody(request, endpoint.mediaType)
+  return credential.ok || credential.reason !== 'credential_duplicate' ? null : refused(credential)
+}
+
+/** Synchronous where the key is cached and the endpoint has nothing to wait for. */
+function resultOf<B>(call: ServerCall, endpoint: Endpoint<B>, text: string | Denial): Result | Promise<Result> {
   const body = typeof text === 'string' ? endpoint.read(text) : text
   if (isDenial(body)) return refused(body)
   const required = endpoint.required(body)
-  const found = authenticate(house, credential, address)
-  const key = found instanceof Promise ? await found : found
-  if (!key.ok) return refused(key, null, { identity: null, required })
-  return decide(call, endpoint, { key, body, required })
+  const key = authenticate(call.house, call.credential, call.address)
+  return key instanceof Promise
+    ? key.then((each) => decide(call, endpoint, { key: each, body, required }))
+    : decide(call, endpoint, { key, body, required })
 }
 
 /** Both endpoints are for API keys: what was minted cannot make more of itself. */
@@ -115,8 +123,9 @@ function authenticate(
 function decide<B>(
   { house, address }: ServerCall,
   endpoint: Endpoint<B>,
-  { key, body, required }: { key: Identity; body: B; required: readonly string[] },
+  { key, body, required }: { key: Identity | Denial; body: B; required: readonly string[] },
 ): Result | Promise<Result> {
+  if (!key.ok) return refused(key, null, { identity: null, required })
   const known = { identity: key, required }
   const outside = denyAddress(key, address)
   if (outside !== null) return refused(outside, null, known)
@@ -128,7 +137,8 @@ function decide<B>(
 }
 
 function ended(done: Done | Denial, known: Known): Result {
-  return done.ok ? { ...known, refusal: null, answer: null, done } : refused(done, null, known)
+  const { identity, required } = known
+  return done.ok ? { identity, required, refusal: null, answer: null, done } : refused(done, null, known)
 }
 
 type Known = Pick<Result, 'identity' | 'required'>

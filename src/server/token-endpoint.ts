@@ -2,6 +2,7 @@ import type { Auth } from '../auth.ts'
 import { deny } from '../decision.ts'
 import type { Issuer } from '../issuing/issuer.ts'
 import { notHeld, readRequestedScopes, type RequestedScopes } from '../issuing/requested-scopes.ts'
+import { quote } from '../lib/json-text.ts'
 import type { ScopeCatalogue } from '../scopes.ts'
 import { own, parseObject } from '../tokens/json-object.ts'
 import type { MintedToken } from '../tokens/mint.ts'
@@ -46,9 +47,20 @@ function exchangeOf(issuer: Issuer, catalogue: ScopeCatalogue): Endpoint<Request
 
 /** RFC 6749 section 5.1, as documented: these members in this order. */
 function answerOf({ accessToken, expiresInSeconds, scopes, issuedAt }: MintedToken): string {
-  const instant = new Date(issuedAt * 1000).toISOString().slice(0, -5)
   return (
     `{"access_token":"${accessToken}","token_type":"Bearer","expires_in":${expiresInSeconds},` +
-    `"scope":${JSON.stringify(scopes.join(' '))},"issued_at":"${instant}Z"}`
+    `"scope":${quote(scopes.join(' '))},"issued_at":"${secondOf(issuedAt)}"}`
   )
+}
+
+/** Tokens of one second say the same. */
+let lastSecond = Number.NaN
+let lastText = ''
+
+/** ISO 8601, UTC, whole seconds. */
+function secondOf(epochSeconds: number): string {
+  if (epochSeconds === lastSecond) return lastText
+  lastText = `${new Date(epochSeconds * 1000).toISOString().slice(0, -5)}Z`
+  lastSecond = epochSeconds
+  return lastText
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import { randomHex } from '../lib/ids.ts'
+import { quote } from '../lib/json-text.ts'
 import type { Identity } from '../principal.ts'
 import type { KeySchedule } from './key-schedule.ts'
 import { signedBy } from './signing-keys.ts'
@@ -31,19 +32,19 @@ export type Minter = (key: Identity, scopes: readonly string[]) => MintedToken |
 
 export function createMinter({ issuer, audience, schedule, lifetimeSeconds, clock }: MinterSettings): Minter {
   // Written out here, and member by member below, so that no `toJSON` on a prototype has a say in a claim.
-  const aud = typeof audience === 'string' ? text(audience) : `[${audience.map(text).join(',')}]`
-  const start = `{"iss":${text(issuer)},"aud":${aud}`
+  const aud = typeof audience === 'string' ? quote(audience) : `[${audience.map(quote).join(',')}]`
+  const start = `{"iss":${quote(issuer)},"aud":${aud}`
   return (key, scopes) => {
     const now = clock.now()
     const seconds = Math.min(lifetimeSeconds, secondsUntil(key.expiresAt, now), secondsUntil(key.graceEnds, now))
     if (seconds < 1) return secondsUntil(key.expiresAt, now) < 1 ? 'key_expired' : 'key_rotated_out'
     const issuedAt = Math.floor(now / 1000)
     const tokenId = `tok_${randomHex(16)}`
-    const id = text(key.subject)
+    const id = quote(key.subject)
     const payload =
       `${start},"iat":${issuedAt},"exp":${issuedAt + seconds},"sub":${id},"client_id":${id}` +
-      `,"org":${text(key.organizationId)},"env":${text(key.environment)},"scope":${text(scopes.join(' '))}` +
-      `,"jti":${text(tokenId)}}`
+      `,"org":${quote(key.organizationId)},"env":${quote(key.environment)},"scope":${quote(scopes.join(' '))}` +
+      `,"jti":${quote(tokenId)}}`
     const accessToken = signedBy(schedule.signing(now), payload)
     return Object.freeze({
       accessToken,
@@ -58,8 +59,4 @@ export function createMinter({ issuer, audience, schedule, lifetimeSeconds, cloc
 /** Whole seconds that are left, rounded down: a token never outlives its key. `null`: no end. */
 function secondsUntil(end: number | null, now: number): number {
   return end === null ? Number.POSITIVE_INFINITY : Math.floor((end - now) / 1000)
-}
-
-function text(value: string): string {
-  return JSON.stringify(value)
 }

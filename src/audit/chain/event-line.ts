@@ -1,8 +1,6 @@
 import type { AuditActor, AuditCheckpoint, AuditEvent, AuditHttp, AuditPhi, AuditRetention } from '../event.ts'
+import { quote } from '../../lib/json-text.ts'
 import { finite } from './fit.ts'
-
-/** JSON allows them raw; Node's `readline`, Python's `splitlines` and others end a line there. */
-const LINE_ENDS = /[\u0085\u2028\u2029]/g
 
 /**
  * The event as one line of JSON, without newline, its members in the order of the contract. Written out member by member,
@@ -106,23 +104,4 @@ export function list(texts: readonly string[]): string {
 
 export function maybe(text: string | null): string {
   return text === null ? 'null' : quote(text)
-}
-
-export function quote(text: string): string {
-  if (isPlain(text)) return `"${text}"`
-  return JSON.stringify(text).replaceAll(
-    LINE_ENDS,
-    (end) => `\\u${(end.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
-  )
-}
-
-const [SPACE, QUOTE, BACKSLASH, TILDE] = [0x20, 0x22, 0x5c, 0x7e]
-
-/** Needs no escape in JSON, and none for anybody who splits lines. */
-function isPlain(text: string): boolean {
-  for (let at = 0; at < text.length; at += 1) {
-    const unit = text.charCodeAt(at)
-    if (unit < SPACE || unit > TILDE || unit === QUOTE || unit === BACKSLASH) return false
-  }
-  return true
 }

@@ -1,4 +1,5 @@
-import { actorText, clientText, list, maybe, phiText, quote, scopesText } from './event-line.ts'
+import { actorText, clientText, list, maybe, phiText, scopesText } from './event-line.ts'
+import { quote } from '../../lib/json-text.ts'
 import type { AuditIntent } from '../intent.ts'
 
 /** The intent as one line of JSON, without newline; as the event's line, it is written out member by member. */
