@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import autocannon from 'autocannon'
-import { KEY } from './credentials.mjs'
+import { createAuth, memoryKeyStore } from '@healthcloud/auth'
+import { KEY, record } from './credentials.mjs'
 import { checkRefusal, LIVE_KEY, load, pin, start } from './http.mjs'
 import { shuffled, summary } from './rounds.mjs'
 
@@ -34,7 +35,8 @@ export async function auditCost({ seconds, rounds, warmup }) {
     return {
       bare: summary(cost.get(bare)).min,
       rows: Object.fromEntries(rows),
-      throughput: await eventsPerSecond(synced, Math.max(2, seconds)),
+      overHttp: await callsPerSecond(synced, Math.max(2, seconds)),
+      events: await eventsPerSecond(rounds),
       raw: await rawLimit(),
     }
   } finally {
@@ -47,10 +49,43 @@ function added(list, bare) {
   return { cpu: summary(list).min, added: summary(list).min - summary(bare).min, median: summary(differences).median }
 }
 
-/** Calls a second at 64 at a time; each is an intent and an event. */
-async function eventsPerSecond({ url, authorization }, seconds) {
+/** Guarded calls over HTTP, 64 at a time; each is an intent and an event. */
+async function callsPerSecond({ url, authorization }, seconds) {
   const { requests } = await autocannon({ url, connections: 64, duration: seconds, headers: { authorization } })
   return requests.average
+}
+
+/** `auth.verify`, 64 calls at a time in this process: each resolves once its event is on the disk. The best round of a second. */
+async function eventsPerSecond(rounds) {
+  const directory = mkdtempSync(join(tmpdir(), 'hc-bench-'))
+  const auth = createAuth({
+    environment: 'live',
+    keys: { store: memoryKeyStore([{ ...record(LIVE_KEY), environment: 'live', createdAt: new Date(0) }]) },
+    transport: { https: 'off' },
+    audit: {
+      directory,
+      durability: 'synced',
+      pseudonymKeys: [{ id: 'k1', secret: Buffer.alloc(32, 1).toString('base64') }],
+    },
+  })
+  const context = { operation: 'bench', scopes: ['read:patients'], ip: '203.0.113.7', secure: true }
+  const caller = async (until) => {
+    let events = 0
+    for (; performance.now() < until; events += 1) {
+      const verdict = await auth.verify(LIVE_KEY, context)
+      if (!verdict.ok) throw new Error(verdict.code)
+    }
+    return events
+  }
+  const perSecond = []
+  for (let round = 0; round < rounds; round += 1) {
+    const from = performance.now()
+    const events = await Promise.all(Array.from({ length: 64 }, () => caller(from + 1000)))
+    perSecond.push((events.reduce((all, each) => all + each) * 1000) / (performance.now() - from))
+  }
+  await auth.close()
+  rmSync(directory, { recursive: true, force: true })
+  return { best: summary(perSecond).max, median: summary(perSecond).median }
 }
 
 const flush = promisify(fdatasync)
