@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 
+/** What the adapter uses of Fastify's reply, whatever its generics; `raw` is Node's response. */
 export interface FastifyReplyLike {
   readonly raw: object
   header(name: string, value: string): unknown

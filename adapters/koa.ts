@@ -63,6 +63,7 @@ export interface KoaContextLike {
   set(field: string, value: string): void
 }
 
+/** Middleware of a route: calls `next` for a caller who passes, and answers everybody else itself. */
 export type KoaGuard = (context: KoaContextLike, next: () => Promise<unknown>) => Promise<unknown>
 
 /** The guards of one auth, for routes of Koa; each is checked when it is made, and throws `GuardError`. */

@@ -8,11 +8,13 @@ export interface TelemetryMeter {
   removeBatchObservableCallback(callback: (result: ObservedFigures) => void, instruments: object[]): void
 }
 
+/** `MetricOptions` of `@opentelemetry/api`; `unit` is UCUM's. */
 export interface InstrumentOptions {
   readonly unit?: string
   readonly description?: string
 }
 
+/** `BatchObservableResult` of `@opentelemetry/api`. */
 export interface ObservedFigures {
   observe(instrument: object, value: number, attributes?: Record<string, string>): void
 }

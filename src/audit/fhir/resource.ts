@@ -7,6 +7,7 @@ export interface FhirCoding {
   readonly display?: string
 }
 
+/** `CodeableConcept` of FHIR R4. */
 export interface FhirConcept {
   readonly coding?: readonly FhirCoding[]
   readonly text?: string
@@ -20,6 +21,7 @@ export interface FhirReference {
   readonly display?: string
 }
 
+/** `AuditEvent.agent` (FHIR R4): who took part, the caller or this server. */
 export interface FhirAuditAgent {
   readonly type: FhirConcept
   readonly who?: FhirReference
@@ -31,6 +33,7 @@ export interface FhirAuditAgent {
   readonly purposeOfUse?: readonly FhirConcept[]
 }
 
+/** `AuditEvent.entity` (FHIR R4): a patient, a resource type, the query, or the request itself. */
 export interface FhirAuditEntity {
   readonly what?: FhirReference
   readonly type: FhirCoding

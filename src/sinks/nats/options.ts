@@ -15,6 +15,7 @@ export interface NatsPublishOptions {
   expect: { streamName?: string; lastSubjectSequence?: number; lastMsgID?: string }
 }
 
+/** `PubAck` of JetStream: where the message is. */
 export interface NatsAck {
   /** Of the message in its stream. */
   readonly seq: number
@@ -31,12 +32,14 @@ export interface NatsManager {
   }
 }
 
+/** What the sink checks of a stream: whether it keeps what it acknowledges, and acknowledges at all. */
 export interface NatsStreamConfig {
   readonly retention: string
   readonly max_msgs_per_subject: number
   readonly no_ack?: boolean | undefined
 }
 
+/** A message as the stream has it. */
 export interface NatsStoredMessage {
   readonly seq: number
   readonly data: Uint8Array

@@ -20,12 +20,14 @@ export interface IoRedisClient extends Emitter {
 /** Structural, so that this package imports neither. */
 export type RedisClient = NodeRedisClient | IoRedisClient
 
+/** What `duplicate` of node-redis gives: the connection of its own that listens to changes. */
 export interface NodeRedisSubscriber extends Emitter {
   connect(): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
   destroy(): void
 }
 
+/** What `duplicate` of ioredis gives. */
 export interface IoRedisSubscriber extends Emitter {
   connect(): Promise<unknown>
   subscribe(channel: string): Promise<unknown>

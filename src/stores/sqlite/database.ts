@@ -1,3 +1,4 @@
+/** What the store binds to a statement. */
 export type SqliteValue = string | number | null
 
 /** A prepared statement. `all` and `run` alone are used: a `get` may leave the statement, and its read snapshot, open. */
