@@ -195,7 +195,6 @@ class FastifyCall implements Call {
   readonly response: ServerResponse
   readonly #request: FastifyRequestLike
   readonly #reply: FastifyReplyLike
-  #place: Place | null = null
 
   constructor({ request, reply }: Step) {
     this.request = request.raw as IncomingMessage
@@ -209,8 +208,7 @@ class FastifyCall implements Call {
   }
 
   place(): Place {
-    // Known before the first hook: what a schema makes of the parameters later is no longer what was asked for.
-    return (this.#place ??= { template: templateOf(this.#request), params: ownStrings(this.#request.params) })
+    return { template: templateOf(this.#request), params: ownStrings(this.#request.params) }
   }
 
   setHeader(name: string, value: string): void {

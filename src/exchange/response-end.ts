@@ -13,7 +13,7 @@ export interface ResponseEnd {
 
 type Listener = () => void
 
-/** One listener a socket, however many pipelined requests it carries. Lists: a set is made anew each time its only member leaves. */
+/** One listener a socket, however many pipelined requests it carries. Lists, for V8 makes the table of a `Set` anew whenever its only member leaves. */
 const listenersOf = new WeakMap<Socket, Listener[]>()
 
 /**

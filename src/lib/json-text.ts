@@ -1,8 +1,12 @@
 /** JSON allows them raw; Node's `readline`, Python's `splitlines` and others end a line there. */
 const LINE_ENDS = /[\u0085\u2028\u2029]/g
 
-/** A text as JSON that holds no line end of anybody. Plain texts, which most are, cost a fraction of `JSON.stringify`. */
+/**
+ * A text as JSON that holds no line end of anybody. Plain texts, which most are, cost a fraction of `JSON.stringify`.
+ * @throws {TypeError} for anything else: what was read from a file may be it, whatever its type says.
+ */
 export function quote(text: string): string {
+  if (typeof text !== 'string') throw new TypeError('Not a text.')
   if (isPlain(text)) return `"${text}"`
   return JSON.stringify(text).replaceAll(
     LINE_ENDS,

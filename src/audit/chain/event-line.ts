@@ -4,7 +4,9 @@ import { finite } from './fit.ts'
 
 /**
  * The event as one line of JSON, without newline, its members in the order of the contract. Written out member by member,
- * not by `JSON.stringify`: a `toJSON` that somebody has planted on a prototype would have its way with the evidence.
+ * not by `JSON.stringify`: a `toJSON` that somebody has planted on a prototype would have its way with the evidence. Members
+ * that are not on the list do not get in.
+ * @throws {TypeError} for an event that was read from an altered line, and has something else where a text or a list belongs.
  */
 export function eventLine(event: AuditEvent): string {
   const { part, service } = event
@@ -57,7 +59,7 @@ function retentionText({ writer, segments, lastSeq, lastHash, signed }: AuditRet
 
 export function actorText(actor: AuditActor): string {
   return (
-    `{"kind":"${actor.kind}","org":${maybe(actor.org)},"keyId":${maybe(actor.keyId)},"sub":${maybe(actor.sub)},` +
+    `{"kind":${quote(actor.kind)},"org":${maybe(actor.org)},"keyId":${maybe(actor.keyId)},"sub":${maybe(actor.sub)},` +
     `"jti":${maybe(actor.jti)},"graceEnds":${maybe(actor.graceEnds)},"by":${maybe(actor.by)}}`
   )
 }
@@ -87,8 +89,8 @@ export function phiText(phi: AuditPhi | null): string {
   if (phi === null) return 'null'
   return (
     `{"interaction":${maybe(phi.interaction)},"types":${list(phi.types)},"patients":${list(phi.patients)},` +
-    `"patientCount":${number(phi.patientCount)},"resourceCount":${number(phi.resourceCount)},"bulk":${phi.bulk},` +
-    `"attribution":"${phi.attribution}"}`
+    `"patientCount":${number(phi.patientCount)},"resourceCount":${number(phi.resourceCount)},"bulk":${boolean(phi.bulk)},` +
+    `"attribution":${quote(phi.attribution)}}`
   )
 }
 
@@ -96,10 +98,16 @@ function number(value: number | null): number | null {
   return value === null ? null : finite(value)
 }
 
+function boolean(value: boolean): boolean {
+  if (typeof value !== 'boolean') throw new TypeError('Not a boolean.')
+  return value
+}
+
 export function list(texts: readonly string[]): string {
-  let text = '['
-  for (let at = 0; at < texts.length; at += 1) text += at === 0 ? quote(texts[at] ?? '') : `,${quote(texts[at] ?? '')}`
-  return `${text}]`
+  if (!Array.isArray(texts)) throw new TypeError('Not a list.')
+  let text = ''
+  for (const each of texts) text += text === '' ? quote(each) : `,${quote(each)}`
+  return `[${text}]`
 }
 
 export function maybe(text: string | null): string {

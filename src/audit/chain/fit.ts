@@ -1,6 +1,6 @@
 import type { AuditActor, AuditDraft, AuditEvent, AuditHttp, AuditPhi } from '../event.ts'
 
-// Everything here gives back the very object that it is given where nothing of it is too long, which is nearly always.
+// Where nothing of it is too long, which is nearly always, an object is given back as it is.
 
 /** Bytes that one text, and one list of texts, may take in a line: together they keep it under 32 KiB. */
 const MAX_TEXT_BYTES = 1024
@@ -82,8 +82,9 @@ function isShort(text: string | null): boolean {
 }
 
 function isShortList(list: readonly string[]): boolean {
+  if (!Array.isArray(list)) throw new TypeError('Not a list.')
   let most = 4
-  for (let at = 0; at < list.length; at += 1) most += (list[at]?.length ?? 0) * UNIT_BYTES + AROUND_TEXT
+  for (const text of list) most += text.length * UNIT_BYTES + AROUND_TEXT
   return most <= MAX_TEXT_BYTES
 }
 

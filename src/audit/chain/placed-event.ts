@@ -23,8 +23,8 @@ export interface IntentPlace extends Pick<EventPlace, 'id' | 'env' | 'writer' | 
 }
 
 /**
- * The members of the event, by an allow-list; a text that is too long ends in `…`, a list in `*`. It shares what it holds
- * with the draft and is for its line alone (`eventLine`): what is handed on is read from the line.
+ * The draft in its place; a text that is too long ends in `…`, a list in `*`. It shares what it holds with the draft and is
+ * for its line alone (`eventLine`, which knows the members of each object): what is handed on is read from the line.
  */
 export function placedEvent(draft: AuditDraft, place: EventPlace): AuditEvent {
   const event = {

@@ -41,6 +41,8 @@ function remembered(pseudonym: (organizationId: string, patientId: string) => st
   const pseudonyms = new LRUCache<string, string>(inheritingNothing({ max: MAX_KNOWN }))
   const options = inheritingNothing({})
   return (organizationId, patientId) => {
+    // Whoever has no identity must not drive out those of callers who have one.
+    if (organizationId === '') return pseudonym(organizationId, patientId)
     const pair = `${organizationId.length}:${organizationId}${patientId}`
     const known = pseudonyms.get(pair, options)
     if (known !== undefined) return known

@@ -159,15 +159,33 @@ describe('the journal of a process that is gone', () => {
     expect((await look()).orphans).toEqual([])
   })
 
-  test('whose intent was changed by somebody counts the call all the same, and verification finds the change', async () => {
+  test.each([
+    [/"actor":\{[^}]*\}/, '"actor":null'],
+    [/"kind":"api-key"/, '"kind":"api\\"key"'],
+    [/"org":"org_1"/, '"org":5'],
+    [/"granted":\[[^\]]*\]/, '"granted":{"length":4000000000}'],
+    [/"patients":\[[^\]]*\]/, '"patients":{"length":4000000000}'],
+    [/"patients":\[[^\]]*\]/, '"patients":5'],
+    [/"query":\[[^\]]*\]/, '"query":[null,"a"]'],
+    [/"bulk":false/, '"bulk":"no"'],
+    [/"attribution":"route"/, '"attribution":7'],
+  ])('whose intent was changed by somebody (%s to %s) counts the call, and verification finds it', async (from, to) => {
     const written = writtenJournal({ directory })
     const id = written.intend()
     written.record({ requestId: 'req_2' })
     const path = join(directory, 'w1', '00000001.jsonl')
-    writeFileSync(path, readFileSync(path, 'utf8').replace(/"actor":\{[^}]*\}/, '"actor":null'))
+    const text = readFileSync(path, 'utf8')
+    expect(text).toMatch(from)
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    )
     orphan()
-    await look()
-    expect((await events()).map(({ name }) => name)).toEqual(['request', 'audit.gap', 'audit.recovered'])
+    const { delivered } = await look()
+    const names = (await events()).map(({ name }) => name)
+    expect([names[0], names.at(-1)]).toEqual(['request', 'audit.recovered'])
+    expect(names).toHaveLength(3)
+    expect(delivered.map(({ event }) => event.name)).toEqual(names.slice(1))
     expect(id).toHaveLength(36)
     expect((await verifyJournal(directory)).findings).not.toEqual([])
   })

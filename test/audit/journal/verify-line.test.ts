@@ -113,6 +113,14 @@ describe('a line is refused', () => {
     ['without a link', (line: string) => line.replace(/"prev":"\w+"/, '"prev":""')],
     ['with a number that counts nothing', (line: string) => line.replace(/"(seq|n)":\d+/, '"$1":0')],
     ['with half a number', (line: string) => line.replace(/"(seq|n)":\d+/, '"$1":1.5')],
+    ['with a number for a text', (line: string) => line.replace('"org":"org_1"', '"org":5')],
+    ['with an object for a text', (line: string) => line.replace('"org":"org_1"', '"org":{"length":4000000000}')],
+    ['with a number for a list', (line: string) => line.replace(/"granted":\[[^\]]*\]/, '"granted":5')],
+    [
+      'with an object for a list',
+      (line: string) => line.replace(/"granted":\[[^\]]*\]/, '"granted":{"length":4000000000}'),
+    ],
+    ['with null in a list', (line: string) => line.replace(/"granted":\[[^\]]*\]/, '"granted":[null]')],
     ['with null for its number', (line: string) => line.replace(/"(seq|n)":\d+/, '"$1":null')],
   ])('%s', (_, change) => {
     for (const line of [EVENT, INTENT]) {
