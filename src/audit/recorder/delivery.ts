@@ -40,9 +40,9 @@ export function createDelivery(onEvent: EventListener | null, sinks: readonly Au
     },
     deliver(line: ChainLine) {
       if (feeds.length === 0 && onEvent === null) return
-      const { event, text } = line
-      for (const feed of feeds) feed.push(Object.freeze({ event, text }))
-      tell(event)
+      const handed = Object.freeze({ event: line.event, text: line.text })
+      for (const feed of feeds) feed.push(handed)
+      tell(handed.event)
     },
     async settled(deadlineMs: number) {
       await Promise.all(feeds.map((feed) => feed.settled(deadlineMs)))
