@@ -418,13 +418,16 @@ const PATHS: readonly (readonly [string, (world: World) => Promise<string>])[] =
   ],
 ]
 
+/** So long that no hash and no id of an event holds it by chance. */
+const PATIENT = '47110815471108154711'
+
 describe.each(PATHS)('%s: routes', (name, start) => {
   const regexp = name.startsWith('Fastify') ? '/c/patients/:id(^\\d+$)' : '^\\/c\\/patients\\/(\\d+)$'
 
   test.each([
-    ['/a/patients/4711', 'array', '/a/patients/:id'],
-    ['/b/patients/4711', 'array', '/b/patients/:id'],
-    ['/c/patients/4711', 'regexp', regexp],
+    [`/a/patients/${PATIENT}`, 'array', '/a/patients/:id'],
+    [`/b/patients/${PATIENT}`, 'array', '/b/patients/:id'],
+    [`/c/patients/${PATIENT}`, 'regexp', regexp],
     ['/d/', 'slash', '/d'],
   ])('%s', async (path, body, route) => {
     const world = await newWorld()
@@ -432,7 +435,7 @@ describe.each(PATHS)('%s: routes', (name, start) => {
     expect((await ask(url, world, { path, key: 'good' })).body).toBe(body)
     const event = await eventOf(world)
     expect(event.http?.route).toBe(route)
-    expect(JSON.stringify(event)).not.toContain('4711')
+    expect(JSON.stringify(event)).not.toContain(PATIENT)
     expect((await ask(url, world, { path, id: 'r-2' })).status).toBe(401)
     expect((await eventOf(world, 'r-2')).http?.route).toBe(route)
   })

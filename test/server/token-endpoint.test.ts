@@ -378,10 +378,10 @@ describe('scope', () => {
   })
 
   test('what is not known never stands in the event', async () => {
-    await exchange(handler, ['exec:agents', 'patient-4711'])
+    await exchange(handler, ['exec:agents', 'patient-47110815471108154711'])
     const [event] = await world.events()
     expect(event?.scopes.required).toEqual(['exec:agents'])
-    expect(JSON.stringify(event)).not.toContain('4711')
+    expect(JSON.stringify(event)).not.toContain('47110815471108154711')
   })
 
   test('one that is named twice counts once; order is that of the request', async () => {
